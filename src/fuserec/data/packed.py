@@ -1,0 +1,107 @@
+"""Files as bytes, plain or packed (``.gz``, ``.xz``, ``.zst``), and finding them by their unpacked name."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from fuserec.errors import DataError
+
+PACKED = (".gz", ".xz", ".zst")
+"""Suffixes of packed files."""
+
+
+def _unzstd(data: bytes) -> bytes:
+    """Unpack Zstandard, frames of unknown length included."""
+    import io
+
+    import zstandard
+
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as stream:
+            return bytes(stream.read())
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from None
+
+
+_MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
+    (b"\x1f\x8b", gzip.decompress),
+    (b"\xfd7zXZ\x00", lzma.decompress),
+    (b"\x28\xb5\x2f\xfd", _unzstd),
+)
+
+
+def existing(path: Path | str) -> Path:
+    """Return the path of a file or folder that exists.
+
+    Raises
+    ------
+    DataError
+        Where there is none, naming the folder's nearest file.
+    """
+    path = Path(path).expanduser()
+    if path.exists():
+        return path
+    hint = ""
+    if path.parent.is_dir():
+        from fuserec.errors import nearest
+
+        hint = nearest(path.name, sorted(p.name for p in path.parent.iterdir()))
+    raise DataError(f"{path}: no such file or folder{hint}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file, unpacked. What it begins with decides, not its suffix.
+
+    Raises
+    ------
+    DataError
+        For a file that is missing, a folder, unreadable, damaged, or empty.
+    """
+    path = existing(path)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; a file is needed here")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    for magic, unpack in _MAGIC:
+        if data.startswith(magic):
+            try:
+                data = unpack(data)
+            except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+                raise DataError(
+                    f"{path}: the packed file is damaged or cut short ({error}); fetch it again"
+                ) from None
+            break
+    if not data.strip():
+        raise DataError(f"{path}: the file is empty")
+    return data
+
+
+def logical_name(path: Path) -> str:
+    """Return the name of a file without its packing suffix: ``u.data`` for ``u.data.xz``."""
+    return path.name[: -len(path.suffix)] if path.suffix in PACKED else path.name
+
+
+def find(folder: Path, *names: str) -> Path | None:
+    """Return the first of some files that a folder holds, plain or packed, or None."""
+    for name in names:
+        for suffix in ("", *PACKED):
+            path = folder / (name + suffix)
+            if path.is_file():
+                return path
+    return None
+
+
+def listing(folder: Path) -> list[Path]:
+    """Return the files of a folder by name, hidden ones left out."""
+    return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+
+
+def folder_of(source: Path) -> Path:
+    """Return the folder in which a source's other files lie."""
+    return source if source.is_dir() else source.parent

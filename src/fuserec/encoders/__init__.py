@@ -1,0 +1,1 @@
+"""Text to vectors: lexical, sentence (MiniLM by default), their cache, and whitening."""

@@ -1,0 +1,310 @@
+"""A BERT-like sentence-transformers folder as a CTranslate2 model, straight from its safetensors: no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fuserec.encoders.base import WeightsError
+from fuserec.errors import MissingExtraError
+
+MANIFEST = "fuserec-encoder.json"
+FACTS = "fuserec-facts.json"
+_BERT_LIKE = ("bert", "roberta", "xlm-roberta", "camembert")
+_ACTIVATIONS = {
+    "gelu": "GELU",
+    "gelu_new": "GELUTanh",
+    "gelu_pytorch_tanh": "GELUTanh",
+    "relu": "RELU",
+    "silu": "SWISH",
+}
+_NATIVE_MODULES = ("Transformer", "Pooling", "Normalize")
+_EMBEDDINGS = ".word_embeddings.weight"
+_BLOCK = 1 << 22
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FolderFacts:
+    """What a sentence-transformers folder says of itself.
+
+    Parameters
+    ----------
+    content_hash : str
+        SHA-256 over weights, tokenizer, and everything below.
+    pooling : str
+        ``"mean"`` or ``"cls"``; another kind is named as it is.
+    max_length : int
+        Tokens of a text that are read.
+    max_positions : int
+        Tokens the model can read at most.
+    lower_case : bool
+        Whether text is lowered before it is cut into tokens.
+    prompt : str
+        What the folder's default prompt puts before every text.
+    dim : int
+        Length of a vector.
+    """
+
+    content_hash: str
+    pooling: str
+    max_length: int
+    max_positions: int
+    lower_case: bool
+    prompt: str
+    dim: int
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_facts(folder: Path) -> FolderFacts:
+    """Read configuration and content hash of a sentence-transformers (or plain transformers) folder.
+
+    The tokenizer counts without its truncation and padding, which are set anew when it is used.
+
+    Raises
+    ------
+    WeightsError
+        A file is missing or cannot be read.
+    """
+    config = _json(folder / "config.json")
+    sentence = _json(folder / "sentence_bert_config.json", {})
+    pooling = _pooling(_json(folder / "1_Pooling" / "config.json", {}))
+    prompts = _json(folder / "config_sentence_transformers.json", {})
+    prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", "")
+    positions = int(config.get("max_position_embeddings", 512)) - _position_offset(config)
+    tokenizer = _json(folder / "tokenizer.json")
+    tokenizer = {key: value for key, value in tokenizer.items() if key not in ("truncation", "padding")}
+    facts = {
+        "pooling": pooling,
+        "max_length": max(3, min(int(sentence.get("max_seq_length") or positions), positions)),
+        "max_positions": positions,
+        "lower_case": bool(sentence.get("do_lower_case", False)),
+        "prompt": str(prompt),
+        "dim": int(config.get("hidden_size", config.get("dim", 0))),
+    }
+    digest = hashlib.sha256()
+    for weights in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
+        digest.update(sha256_file(weights).encode())
+    digest.update(json.dumps([facts, config.get("model_type"), tokenizer], sort_keys=True).encode())
+    return FolderFacts(content_hash=digest.hexdigest(), **facts)
+
+
+def keep_facts(folder: Path) -> None:
+    """Write a folder's facts into it, so that hundreds of megabytes need not be hashed at every start.
+
+    Only for folders of the cache, which nobody else writes to.
+    """
+    (folder / FACTS).write_text(json.dumps(asdict(read_facts(folder)), indent=1), encoding="utf-8")
+
+
+def read_facts_kept(folder: Path) -> FolderFacts | None:
+    """Return the facts that :func:`keep_facts` wrote, or None where there are none or weights are gone."""
+    kept = _json(folder / FACTS, {})
+    if set(kept) != set(FolderFacts.__dataclass_fields__) or not (folder / "model.safetensors").is_file():
+        return None
+    return FolderFacts(**kept)
+
+
+def why_not_native(folder: Path) -> str | None:
+    """Return why CTranslate2 cannot run a folder the way sentence-transformers would, or None where it can."""
+    config = _json(folder / "config.json", {})
+    kind = config.get("model_type", "unknown")
+    if kind not in _BERT_LIKE:
+        return f"its architecture is {kind!r} (natively run: {', '.join(_BERT_LIKE)})"
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        return f"its positions are {config['position_embedding_type']!r}"
+    if config.get("hidden_act", "gelu") not in _ACTIVATIONS:
+        return f"its activation is {config['hidden_act']!r}"
+    if not (folder / "model.safetensors").is_file():
+        return "it has no model.safetensors"
+    if not (folder / "tokenizer.json").is_file():
+        return "it has no tokenizer.json"
+    modules = [
+        str(module.get("type", "")).rsplit(".", 1)[-1] for module in _json(folder / "modules.json", [])
+    ]
+    strange = [name for name in modules if name not in _NATIVE_MODULES]
+    if strange:
+        return f"it has a module {strange[0]!r}"
+    pooling = _pooling(_json(folder / "1_Pooling" / "config.json", {}))
+    return None if pooling in ("mean", "cls") else f"its pooling is {pooling!r}"
+
+
+def convert(folder: Path, destination: Path, quantization: str, facts: FolderFacts) -> None:
+    """Write a self-contained CTranslate2 encoder: weights, vocabulary, tokenizer, and a manifest.
+
+    Parameters
+    ----------
+    folder : Path
+        A BERT-like sentence-transformers folder.
+    destination : Path
+        An empty folder; the caller renames it into place.
+    quantization : str
+        ``"int8"`` or ``"float32"``.
+    facts : FolderFacts
+        What :func:`read_facts` returned.
+
+    Raises
+    ------
+    MissingExtraError
+        ctranslate2 is not installed.
+    WeightsError
+        A weight is missing.
+    """
+    try:
+        import ctranslate2  # noqa: F401
+    except ImportError as absent:
+        raise MissingExtraError("the sentence encoder", "text") from absent
+    config = _json(folder / "config.json")
+    try:
+        spec = _specification(config, _load(folder / "model.safetensors"))
+    except KeyError as absent:
+        raise WeightsError(
+            f"{folder / 'model.safetensors'} lacks the weight {absent}: fetch the model again"
+        ) from absent
+    vocabulary = _json(folder / "tokenizer.json")
+    spec.register_vocabulary(_tokens(folder / "tokenizer.json", int(config["vocab_size"])))
+    spec.config.unk_token = str((vocabulary.get("model") or {}).get("unk_token") or "[UNK]")
+    spec.config.layer_norm_epsilon = float(config.get("layer_norm_eps", 1e-12))
+    spec.validate()
+    spec.optimize(quantization=quantization)
+    spec.save(str(destination))
+    shutil.copyfile(folder / "tokenizer.json", destination / "tokenizer.json")
+    manifest = {"format": 1, "quantization": quantization, **asdict(facts)}
+    (destination / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> tuple[FolderFacts, str] | None:
+    """Return facts and quantization of a folder that :func:`convert` wrote, or None where it is none or incomplete."""
+    manifest = _json(folder / MANIFEST, {})
+    if (
+        manifest.get("format") != 1
+        or not (folder / "model.bin").is_file()
+        or not (folder / "tokenizer.json").is_file()
+    ):
+        return None
+    try:
+        return FolderFacts(**{name: manifest[name] for name in FolderFacts.__dataclass_fields__}), manifest[
+            "quantization"
+        ]
+    except KeyError:
+        return None
+
+
+def _specification(config: dict[str, Any], tensors: Tensors) -> Any:
+    """Return the CTranslate2 description of a BERT encoder (post-norm, queries, keys and values in one product)."""
+    from ctranslate2.specs import common_spec, transformer_spec
+
+    prefix = next((key for key in tensors if key.endswith(_EMBEDDINGS)), "embeddings" + _EMBEDDINGS)
+    prefix = prefix[: -len("embeddings" + _EMBEDDINGS)]
+    encoder = transformer_spec.TransformerEncoderSpec(
+        int(config["num_hidden_layers"]),
+        int(config["num_attention_heads"]),
+        pre_norm=False,
+        activation=common_spec.Activation[_ACTIVATIONS[config.get("hidden_act", "gelu")]],
+        layernorm_embedding=True,
+        num_source_embeddings=2,
+        embeddings_merge=common_spec.EmbeddingsMerge.ADD,
+    )
+    encoder.scale_embeddings = False
+    base = prefix + "embeddings."
+    encoder.embeddings[0].weight = tensors[base + "word_embeddings.weight"]
+    encoder.embeddings[1].weight = tensors[base + "token_type_embeddings.weight"]
+    offset = _position_offset(config)
+    encoder.position_encodings.encodings = np.ascontiguousarray(
+        tensors[base + "position_embeddings.weight"][offset:]
+    )
+    _norm(encoder.layernorm_embedding, tensors, base + "LayerNorm")
+    for number, layer in enumerate(encoder.layer):
+        at = f"{prefix}encoder.layer.{number}."
+        queries = [f"{at}attention.self.{part}" for part in ("query", "key", "value")]
+        layer.self_attention.linear[0].weight = np.concatenate(
+            [tensors[name + ".weight"] for name in queries]
+        )
+        layer.self_attention.linear[0].bias = np.concatenate([tensors[name + ".bias"] for name in queries])
+        _linear(layer.self_attention.linear[1], tensors, at + "attention.output.dense")
+        _norm(layer.self_attention.layer_norm, tensors, at + "attention.output.LayerNorm")
+        _linear(layer.ffn.linear_0, tensors, at + "intermediate.dense")
+        _linear(layer.ffn.linear_1, tensors, at + "output.dense")
+        _norm(layer.ffn.layer_norm, tensors, at + "output.LayerNorm")
+    return transformer_spec.TransformerEncoderModelSpec(encoder, pooling_layer=False)
+
+
+def _load(path: Path) -> dict[str, NDArray[np.float32]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return {
+            key: np.asarray(value, dtype=np.float32)
+            for key, value in load_file(path).items()
+            if value.ndim > 0
+        }
+    except (OSError, SafetensorError, TypeError) as fault:
+        raise WeightsError(
+            f"{path} cannot be read as safetensors ({fault}): fetch the model again"
+        ) from fault
+
+
+def _linear(spec: Any, tensors: Tensors, name: str) -> None:
+    spec.weight, spec.bias = tensors[name + ".weight"], tensors[name + ".bias"]
+
+
+def _norm(spec: Any, tensors: Tensors, name: str) -> None:
+    spec.gamma, spec.beta = tensors[name + ".weight"], tensors[name + ".bias"]
+
+
+def _tokens(path: Path, size: int) -> list[str]:
+    """Return the token of every id; ids without one get a stand-in, as the weights have a row for them."""
+    from tokenizers import Tokenizer
+
+    names = {number: token for token, number in Tokenizer.from_file(str(path)).get_vocab().items()}
+    return [names.get(number, f"<unused_{number}>") for number in range(size)]
+
+
+def _position_offset(config: dict[str, Any]) -> int:
+    """Return the first used row of the position table: RoBERTa's kin count from behind the padding id."""
+    return 0 if config.get("model_type", "bert") == "bert" else int(config.get("pad_token_id", 1)) + 1
+
+
+def _pooling(config: dict[str, Any]) -> str:
+    """Return the kind of pooling that a ``1_Pooling/config.json`` asks for; without one, the mean."""
+    if "pooling_mode" in config:
+        return (
+            "+".join(config["pooling_mode"])
+            if isinstance(config["pooling_mode"], list)
+            else str(config["pooling_mode"])
+        )
+    chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
+    names = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
+    return "+".join(names.get(key, key.removeprefix("pooling_mode_")) for key in chosen) or "mean"
+
+
+def _json(path: Path, default: Any = None) -> Any:
+    """Read a JSON file; one that is missing gives the default, or without one an error."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as absent:
+        if default is not None:
+            return default
+        raise WeightsError(
+            f"{path.parent} has no {path.name}: it is not a complete sentence-transformers folder"
+        ) from absent
+    except (OSError, ValueError) as fault:
+        raise WeightsError(f"{path} cannot be read ({fault}): fetch the model again") from fault

@@ -1,0 +1,238 @@
+"""ItemFeatures: what all items are, as vectors; computed once and handed to every scorer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+from pydantic import Field
+from scipy import sparse
+
+from fuserec.data.query import TextVectors
+from fuserec.encoders.base import WeightsError
+from fuserec.encoders.cache import CacheConfig, CachedEncoder
+from fuserec.encoders.lexical import LexicalConfig, LexicalEncoder
+from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
+from fuserec.encoders.text import TextConfig, item_text
+from fuserec.encoders.whitening import Whitening, WhiteningConfig
+from fuserec.errors import MissingExtraError
+from fuserec.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fuserec.data.dataset import Dataset
+    from fuserec.run import RunOptions
+    from fuserec.types import Arrays, Meta, State
+
+log = logging.getLogger("fuserec")
+
+TAG_COLUMNS = ("categories", "tags", "brand")
+
+
+class FeatureConfig(Settings):
+    """What of an item is read, and by what."""
+
+    text: TextConfig = Field(default=TextConfig(), description="Which columns of an item are read.")
+    lexical: LexicalConfig = Field(default=LexicalConfig(), description="TF-IDF over words and n-grams.")
+    sentence: SentenceConfig = Field(default=SentenceConfig(), description="The language-model encoder.")
+    whitening: WhiteningConfig = Field(
+        default=WhiteningConfig(), description="How sentence vectors are spread out."
+    )
+    cache: CacheConfig = Field(default=CacheConfig(), description="Vectors kept on disk between runs.")
+    use_sentence: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="auto: the language model reads the text where it is installed, else words alone do (with a notice).",
+    )
+
+
+@dataclass(frozen=True)
+class ItemFeatures:
+    """Content of ``n_items`` items.
+
+    Parameters
+    ----------
+    lexical : CSR float32 (n_items, n_terms)
+        TF-IDF rows of unit length; a zero row has no text.
+    sentence : float32 (n_items, dim) or None
+        Whitened language-model vectors of unit length; None without an encoder.
+    tags : CSR float32 (n_items, n_tags)
+        1 where an item carries a tag (categories, tags, brand).
+    tag_names : tuple of str
+    has_text : bool (n_items,)
+    config, lexical_encoder, sentence_encoder, whitening
+        What made the vectors: it reads the words of queries and of later items the same way.
+    """
+
+    lexical: sparse.csr_matrix
+    sentence: np.ndarray | None
+    tags: sparse.csr_matrix
+    tag_names: tuple[str, ...]
+    has_text: np.ndarray
+    config: FeatureConfig
+    lexical_encoder: LexicalEncoder
+    sentence_encoder: SentenceEncoder | None
+    whitening: Whitening | None
+
+    @classmethod
+    def build(cls, dataset: Dataset, config: FeatureConfig, run: RunOptions) -> ItemFeatures:
+        """Read all items of a dataset.
+
+        Raises
+        ------
+        MissingExtraError, WeightsError
+            Where ``use_sentence = "always"`` and the language model is not there.
+        """
+        texts = item_text(dataset.item_table, config.text)
+        lexical_encoder = LexicalEncoder.fit(texts, run, config.lexical)
+        tags, tag_names = _tags(dataset.item_table)
+        encoder = _loaded(config, run)
+        sentence, whitening = None, None
+        if encoder is not None and any(texts):
+            raw = CachedEncoder(encoder, config.cache).encode(texts, run)
+            whitening = Whitening.fit(raw, config.whitening)
+            sentence = whitening.apply(raw)
+        return cls(
+            sparse.csr_matrix(lexical_encoder.encode(texts, run)),
+            sentence,
+            tags,
+            tag_names,
+            np.array([bool(t) for t in texts], dtype=bool),
+            config,
+            lexical_encoder,
+            encoder if whitening is not None else None,
+            whitening,
+        )
+
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue."""
+        return self.has_text.size
+
+    def read(self, texts: Sequence[str], run: RunOptions) -> TextVectors:
+        """Return the vectors of query texts, made as the items' were."""
+        sentence = None
+        if self.sentence_encoder is not None and self.whitening is not None:
+            sentence = self.whitening.apply(self.sentence_encoder.encode(list(texts), run))
+        lexical = sparse.csr_matrix(self.lexical_encoder.encode(list(texts), run))
+        return TextVectors(lexical, sentence, np.array([bool(t.strip()) for t in texts], dtype=bool))
+
+    def extended(self, dataset: Dataset, run: RunOptions) -> ItemFeatures:
+        """Return the features of a dataset that grew: vocabulary and whitening stay, every row is read anew.
+
+        The vectors of unchanged texts come from the cache, so only what is new costs time.
+        """
+        texts = item_text(dataset.item_table, self.config.text)
+        tags, tag_names = _tags(dataset.item_table)
+        sentence = None
+        if self.sentence_encoder is not None and self.whitening is not None:
+            raw = CachedEncoder(self.sentence_encoder, self.config.cache).encode(texts, run)
+            sentence = self.whitening.apply(raw)
+        return replace(
+            self,
+            lexical=sparse.csr_matrix(self.lexical_encoder.encode(texts, run)),
+            sentence=sentence,
+            tags=tags,
+            tag_names=tag_names,
+            has_text=np.array([bool(t) for t in texts], dtype=bool),
+        )
+
+    def state(self) -> State:
+        """Return arrays and JSON; the weights of the language model stay outside."""
+        lexical, lexical_info = self.lexical_encoder.state()
+        arrays: Arrays = {f"lexical_encoder.{key}": value for key, value in lexical.items()}
+        meta: Meta = {
+            "config": self.config.model_dump(mode="json"),
+            "lexical": lexical_info,
+            "tags": self.tag_names,
+        }
+        for name in ("lexical", "tags"):
+            matrix = getattr(self, name)
+            arrays |= {
+                f"{name}.values": matrix.data,
+                f"{name}.indices": matrix.indices,
+                f"{name}.indptr": matrix.indptr,
+            }
+        arrays["has_text"] = self.has_text
+        if self.sentence is not None and self.sentence_encoder is not None and self.whitening is not None:
+            arrays["sentence"] = self.sentence
+            white, meta["whitening"] = self.whitening.state()
+            arrays |= {f"whitening.{key}": value for key, value in white.items()}
+            meta["sentence"] = self.sentence_encoder.state()[1]
+        return arrays, meta
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, meta: Meta) -> ItemFeatures:
+        """Rebuild from :meth:`state`; the language model is loaded when it first reads something."""
+        lexical_encoder = LexicalEncoder.from_state(_part(arrays, "lexical_encoder."), meta["lexical"])
+        n_items = arrays["has_text"].size
+        whitening, encoder = None, None
+        if "sentence" in arrays:
+            whitening = Whitening.from_state(_part(arrays, "whitening."), meta["whitening"])
+            encoder = SentenceEncoder.from_state({}, meta["sentence"])
+        return cls(
+            _csr(arrays, "lexical", (n_items, lexical_encoder.dim)),
+            arrays.get("sentence"),
+            _csr(arrays, "tags", (n_items, len(meta["tags"]))),
+            tuple(meta["tags"]),
+            arrays["has_text"].astype(bool),
+            FeatureConfig.parse(meta["config"], "model.json [features]"),
+            lexical_encoder,
+            encoder,
+            whitening,
+        )
+
+
+def _loaded(config: FeatureConfig, run: RunOptions) -> SentenceEncoder | None:
+    """Return the language-model encoder, or None (with a notice) where it is not there and may be missing."""
+    if config.use_sentence == "never":
+        return None
+    try:
+        return SentenceEncoder(config.sentence).load(run)
+    except (MissingExtraError, WeightsError) as error:
+        if config.use_sentence == "always":
+            raise
+        log.warning("no language model reads the text, words alone do: %s", error)
+        return None
+
+
+def _tags(table: pl.DataFrame) -> tuple[sparse.csr_matrix, tuple[str, ...]]:
+    """Return CSR (n_items, n_tags) of the tag columns, and the names (folded to lower case)."""
+    parts = []
+    for column in (c for c in TAG_COLUMNS if c in table.columns):
+        values = table[column]
+        as_list = (
+            values
+            if isinstance(values.dtype, pl.List)
+            else values.cast(pl.String).reshape((-1, 1)).arr.to_list()
+        )
+        rows = pl.DataFrame(
+            {"item": pl.int_range(table.height, eager=True), "tag": as_list.cast(pl.List(pl.String))}
+        )
+        parts.append(rows.explode("tag"))
+    if not parts:
+        return sparse.csr_matrix((table.height, 0), dtype=np.float32), ()
+    pairs = pl.concat(parts).with_columns(pl.col("tag").str.strip_chars().str.to_lowercase())
+    pairs = pairs.filter(pl.col("tag").is_not_null() & (pl.col("tag") != "")).unique(maintain_order=True)
+    names = pairs["tag"].unique(maintain_order=True)
+    position = dict(zip(names.to_list(), range(names.len()), strict=True))
+    columns = np.fromiter((position[t] for t in pairs["tag"]), dtype=np.int32, count=pairs.height)
+    ones = np.ones(pairs.height, dtype=np.float32)
+    matrix = sparse.csr_matrix(
+        (ones, (pairs["item"].to_numpy(), columns)), shape=(table.height, len(position))
+    )
+    return matrix, tuple(position)
+
+
+def _part(arrays: Arrays, prefix: str) -> Arrays:
+    """Return the arrays of one prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def _csr(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Rebuild a sparse matrix from its three arrays."""
+    parts = (arrays[f"{name}.values"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"])
+    return sparse.csr_matrix(parts, shape=shape)

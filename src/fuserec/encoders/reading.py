@@ -1,0 +1,109 @@
+"""The words of a query: what is asked for now, what was searched for lately, and what a profile says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from fuserec.data.query import QueryBatch, TextVectors
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.run import RunOptions
+
+REQUEST_WEIGHT = 1.0
+SEARCH_WEIGHT = 0.7
+"""Weight of the newest search; each older one counts this much less again."""
+
+PROFILE_WEIGHT = 0.4
+MAX_SEARCHES = 8
+
+
+@dataclass(frozen=True)
+class Words:
+    """The texts of one query.
+
+    Parameters
+    ----------
+    request : str
+        What is asked for now.
+    searches : sequence of str
+        Earlier searches, oldest first.
+    profile : str
+        What is known of the person in words.
+    """
+
+    request: str = ""
+    searches: Sequence[str] = ()
+    profile: str = ""
+
+    def weighted(self) -> list[tuple[str, float]]:
+        """Return the texts with their weights, empty ones left out."""
+        recent = [text for text in self.searches if text.strip()][-MAX_SEARCHES:]
+        rows = [(self.request, REQUEST_WEIGHT), (self.profile, PROFILE_WEIGHT)]
+        rows += [(text, SEARCH_WEIGHT ** (age + 1)) for age, text in enumerate(reversed(recent))]
+        return [(text, weight) for text, weight in rows if text.strip()]
+
+
+def with_words(q: QueryBatch, words: Sequence[Words], features: ItemFeatures, run: RunOptions) -> QueryBatch:
+    """Return the queries with text vectors: the weighted sum of their texts' vectors, scaled to unit length."""
+    weighted = [w.weighted() for w in words]
+    texts = list(dict.fromkeys(text for rows in weighted for text, _ in rows))
+    if not texts:
+        return q
+    place = {text: column for column, text in enumerate(texts)}
+    read = features.read(texts, run)
+    rows = np.repeat(np.arange(len(q)), [len(r) for r in weighted])
+    columns = np.array([place[text] for r in weighted for text, _ in r], dtype=np.int64)
+    values = np.array([weight for r in weighted for _, weight in r], dtype=np.float32)
+    mix = sparse.csr_matrix((values, (rows, columns)), shape=(len(q), len(texts)))
+    lexical = sparse.csr_matrix(mix @ read.lexical, dtype=np.float32)
+    norms = np.sqrt(np.asarray(lexical.multiply(lexical).sum(axis=1)).ravel())
+    lexical = sparse.csr_matrix(sparse.diags_array(_inverse(norms)) @ lexical, dtype=np.float32)
+    sentence = None
+    if read.sentence is not None:
+        mixed = np.asarray(mix @ read.sentence, dtype=np.float32)
+        sentence = mixed * _inverse(np.linalg.norm(mixed, axis=1))[:, None].astype(np.float32)
+    return replace(q, text=TextVectors(lexical, sentence, np.array([bool(r) for r in weighted], dtype=bool)))
+
+
+def _inverse(norms: np.ndarray) -> np.ndarray:
+    """Return 1 / norm, 0 for 0."""
+    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def stored_words(dataset: Dataset, users: np.ndarray, at: np.ndarray, *, past_only: bool) -> list[Words]:
+    """Return the stored profile and searches of users, up to the moment of each query.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    users : int (n,)
+        Indices; -1 has no words.
+    at : float64 (n,)
+        Searches after this moment are left out; NaN is no limit.
+    past_only : bool
+        Leave out searches without a time too: in an evaluation they might come from after the target.
+    """
+    profiles = dataset.user_table["text"] if "text" in dataset.user_table.columns else None
+    by_user: dict[int, list[int]] = {}
+    for row, user in enumerate(dataset.searches.user.tolist()):
+        by_user.setdefault(user, []).append(row)
+    words = []
+    for user, moment in zip(users.tolist(), at.tolist(), strict=True):
+        rows = [r for r in by_user.get(user, []) if _is_past(float(dataset.searches.time[r]), moment, past_only)]
+        profile = (profiles[user] or "") if profiles is not None and user >= 0 else ""
+        words.append(Words(searches=[dataset.searches.text[r] for r in rows], profile=profile))
+    return words
+
+
+def _is_past(time: float, moment: float, past_only: bool) -> bool:
+    """Return whether a search counts at a moment."""
+    if np.isnan(time) or np.isnan(moment):
+        return not past_only
+    return time <= moment

@@ -1,0 +1,1 @@
+"""Protocols, statistics and the report: what a recommender is worth, with its uncertainty."""

@@ -1,0 +1,224 @@
+"""What an evaluation found, as typed data, and the JSON file that scripts read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+
+from fuserec.errors import DataError
+from fuserec.evaluation.statistics import Difference, Estimate
+from fuserec.metrics import definition, name_and_k
+
+
+class _Part(BaseModel):
+    """Base of the parts of a result: immutable, and an unknown key is a mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetFacts(_Part):
+    """Which data were evaluated on."""
+
+    users: int
+    items: int
+    interactions: int
+    fingerprint: str
+    name: str = ""
+    simulated: bool = False
+
+
+class Segment(_Part):
+    """Figures over some of the users; in JSON the metrics stand beside ``users``."""
+
+    users: int
+    metrics: dict[str, Estimate]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: Any) -> Any:
+        """Accept the flat form of JSON."""
+        if not isinstance(given, Mapping) or "metrics" in given:
+            return given
+        return {
+            "users": given.get("users"),
+            "metrics": {name: value for name, value in given.items() if name != "users"},
+        }
+
+    @model_serializer
+    def _flatten(self) -> dict[str, Any]:
+        """Write the flat form of JSON."""
+        return {**{name: _estimate(value) for name, value in self.metrics.items()}, "users": self.users}
+
+
+class ModelResult(_Part):
+    """One model's figures: over all users, by segment, and what it cost."""
+
+    metrics: dict[str, Estimate]
+    segments: dict[str, Segment] = Field(default_factory=dict)
+    fit_s: float | None = None
+    score_s: float | None = None
+    peak_mb: float | None = None
+    users: int
+
+
+class Comparison(_Part):
+    """Paired differences (model less reference) of one metric."""
+
+    metric: str
+    reference: str
+    models: dict[str, Difference]
+
+
+class SampleItem(_Part):
+    """One place of a shown list."""
+
+    item_id: str
+    title: str = ""
+    reason: str = ""
+    hit: bool = False
+
+
+class SampleUser(_Part):
+    """One user as an example: the history, what came next, and what each model showed."""
+
+    user_id: str
+    history: list[str]
+    targets: list[str]
+    lists: dict[str, list[SampleItem]]
+
+
+class EvaluationResults(_Part):
+    """Everything that one evaluation found.
+
+    Attributes
+    ----------
+    dataset : DatasetFacts
+        Which data.
+    split : dict
+        How they were split: ``kind`` and its settings, and what else a reader has to know.
+    models : dict of ModelResult
+        By name, in the order of the tables; ``fused`` is the product, the others are its parts.
+    primary : str
+        The metric that decides, such as ``ndcg@10``.
+    level : float
+        Confidence of the intervals.
+    comparisons : list of Comparison
+        Paired differences between models.
+    weights : dict of dict
+        Fusion weights by query cohort and part, for display.
+    sample : list of SampleUser
+        A few users with their lists.
+    configuration, environment : dict
+        What it takes to run it again: settings and seed; versions and machine.
+    notes : list of str
+        What a reader has to be told, such as a part left out for its size.
+    """
+
+    dataset: DatasetFacts
+    split: dict[str, Any]
+    models: dict[str, ModelResult]
+    primary: str = "ndcg@10"
+    level: float = 0.95
+    comparisons: list[Comparison] = Field(default_factory=list)
+    weights: dict[str, dict[str, float]] = Field(default_factory=dict)
+    sample: list[SampleUser] = Field(default_factory=list)
+    configuration: dict[str, Any] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "evaluation results") -> Self:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        DataError
+            If the text is not JSON of this form; the message names the first wrong place.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise DataError(
+                f"{where}: {place}: {first['msg']}; write it with `fuserec evaluate --json`"
+            ) from None
+
+    def to_json(self) -> str:
+        """Return the JSON text; a number that is not finite becomes null."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def cuts(self) -> list[int]:
+        """Return the values of k that any metric has, ascending."""
+        found = {name_and_k(name)[1] for model in self.models.values() for name in model.metrics}
+        return sorted(k for k in found if k is not None)
+
+    def best(self, metric: str) -> str | None:
+        """Return the model with the best value of a metric; None if more is not better, or nobody has it."""
+        better = definition(metric).better
+        found = {name: model.metrics.get(metric) for name, model in self.models.items()}
+        values = {name: it.value for name, it in found.items() if it is not None and it.value is not None}
+        if not values or better == "neither":
+            return None
+        return max(values, key=lambda name: values[name] if better == "higher" else -values[name])
+
+
+def _estimate(estimate: Estimate) -> dict[str, float | None]:
+    """Return the JSON form of an estimate."""
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
+
+
+def write_json(results: EvaluationResults, path: str | os.PathLike[str]) -> None:
+    """Write results as JSON; the file is whole or not there.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    write_text(path, results.to_json())
+
+
+def read_json(path: str | os.PathLike[str]) -> EvaluationResults:
+    """Read results from a JSON file.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or is not of this form.
+    """
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as evaluation results: {error}") from None
+    return EvaluationResults.from_json(text, str(path))
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file beside its place and move it there, so that it is whole or not there.
+
+    Raises
+    ------
+    DataError
+        If the folder is missing, not writable or full; nothing is left behind.
+    """
+    target = Path(path)
+    beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}")
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise DataError(
+            f"{target}: cannot be written ({error.strerror or error}); choose a folder with room in it"
+        ) from None

@@ -1,0 +1,1 @@
+"""Fusion: scorers made of scorers."""

@@ -1,0 +1,240 @@
+"""Learning the weights of a blend on validation: coordinate ascent on NDCG, from every single part and from their mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS
+from fuserec.numerics.jit import kernel
+from fuserec.numerics.parallel import over_ranges
+
+if TYPE_CHECKING:
+    from fuserec.fusion.candidates import CandidateTable
+    from fuserec.run import RunOptions
+
+STEPS = (0.0, 0.4, 0.6, 0.75, 0.87, 1.15, 1.33, 1.7, 2.5)
+"""A weight is tried at these multiples of itself."""
+
+FRESH = (0.02, 0.06, 0.15, 0.4)
+"""A weight of zero is tried at these shares of the sum."""
+
+OFFSETS = (-2.0, -1.0, -0.5, -0.25, -0.1, -0.04, 0.04, 0.1, 0.25, 0.5, 1.0, 2.0)
+"""An offset is tried at these distances from where it stands; 1 is about the tenth best score of a part."""
+
+ROUNDS = 4
+CAUTION = 0.01
+"""An offset of 1 has to gain this share of the objective: without evidence a cohort is neither lifted nor sunk."""
+
+SHRINK = 200
+"""A cohort with this many validation targets stands half on its own weights; with fewer it takes the global ones."""
+
+
+@dataclass(frozen=True)
+class BlendWeights:
+    """What a blend has learnt.
+
+    Parameters
+    ----------
+    weights : float64 (n_query_cohorts, n_parts)
+        Non-negative, each row sums to 1.
+    constants : float64 (n_query_cohorts, n_parts)
+        What each part's scores are divided by.
+    offsets : float64 (n_item_cohorts,)
+        Added to the items of a cohort; ``head`` is 0.
+    """
+
+    weights: np.ndarray
+    constants: np.ndarray
+    offsets: np.ndarray
+
+
+def constants(table: CandidateTable) -> np.ndarray:
+    """Return float64 (n_query_cohorts, n_parts): mean of the tenth best score, shrunk to that of all queries."""
+    n_parts = len(table.names)
+    overall = np.array([_mean(table.scale[:, p], 1.0, 0) for p in range(n_parts)])
+    rows = [
+        [_mean(table.scale[table.cohorts == c, p], overall[p], SHRINK) for p in range(n_parts)]
+        for c in range(len(QUERY_COHORTS))
+    ]
+    return np.array(rows)
+
+
+def _mean(values: np.ndarray, prior: float, strength: float) -> float:
+    """Return the mean of the finite, positive values, pulled to a prior."""
+    heard = values[np.isfinite(values) & (values > 0)]
+    weight = heard.size + strength
+    return float((heard.sum(dtype=np.float64) + strength * prior) / weight) if weight else prior
+
+
+@kernel
+def _blended_gains(
+    indptr: np.ndarray,
+    queries: np.ndarray,
+    scores: np.ndarray,
+    target: np.ndarray,
+    item_cohort: np.ndarray,
+    n_targets: np.ndarray,
+    weights: np.ndarray,
+    offsets: np.ndarray,
+    depth: int,
+    out: np.ndarray,
+    lo: int,
+    hi: int,
+) -> None:
+    """Fill NDCG at ``depth`` of queries[lo:hi] under one weight vector; NaN marks a part that abstains."""
+    n_parts = weights.size
+    total = weights.sum()
+    for index in range(lo, hi):
+        q = queries[index]
+        start, size = indptr[q], indptr[q + 1] - indptr[q]
+        fused = np.empty(size, np.float32)
+        for c in range(size):
+            value, heard = 0.0, 0.0
+            for p in range(n_parts):
+                score = scores[start + c, p]
+                if score == score:
+                    value += weights[p] * score
+                    heard += weights[p]
+            fused[c] = value * total / heard + offsets[item_cohort[start + c]] if heard > 0 else -np.inf
+        gain, ideal = 0.0, 0.0
+        for t in range(size):
+            if target[start + t]:
+                above, equal = 0, 0
+                for c in range(size):
+                    above += fused[c] > fused[t]
+                    equal += fused[c] == fused[t]
+                rank = above + 0.5 * (equal + 1)
+                if rank <= depth:
+                    gain += 1.0 / np.log2(1.0 + rank)
+        for r in range(min(depth, n_targets[q])):
+            ideal += 1.0 / np.log2(2.0 + r)
+        out[index] = gain / ideal if ideal > 0 else 0.0
+
+
+class Objective:
+    """NDCG of a candidate table under weights and offsets, for some of its queries."""
+
+    def __init__(self, table: CandidateTable, item_cohort: np.ndarray, depth: int, threads: int) -> None:
+        self.table, self.depth, self.threads = table, depth, threads
+        self.constants = constants(table)
+        divided = table.scores / self.constants[table.cohorts[table.rows]]
+        self.scores = np.where(table.answered, divided, np.nan).astype(np.float32)
+        self.item_cohort = item_cohort[table.items]
+
+    def gains(self, weights: np.ndarray, offsets: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        """Return float64 (n,): NDCG of each of the queries."""
+        out = np.zeros(queries.size, np.float64)
+        t = self.table
+
+        def work(lo: int, hi: int) -> None:
+            _blended_gains(
+                t.indptr, queries, self.scores, t.target, self.item_cohort, t.n_targets, weights, offsets, self.depth,
+                out, lo, hi,
+            )  # fmt: skip
+
+        over_ranges(work, queries.size, self.threads)
+        return out
+
+    def __call__(self, weights: np.ndarray, offsets: np.ndarray, queries: np.ndarray) -> float:
+        """Return the mean NDCG of the queries."""
+        return float(self.gains(weights, offsets, queries).mean())
+
+
+def learn(
+    table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10
+) -> BlendWeights:
+    """Return the weights, constants and offsets that rank the held-out targets best.
+
+    Parameters
+    ----------
+    table : CandidateTable
+    item_cohort : int8 (n_items,)
+        Cohort of every item in the training data.
+    run : RunOptions
+    depth : int
+        NDCG is cut here.
+    """
+    objective = Objective(table, item_cohort, depth, run.threads)
+    everyone = np.arange(len(table))
+    n_parts = len(table.names)
+    starts = [*np.eye(n_parts), np.full(n_parts, 1.0 / n_parts)]
+    zero = np.zeros(len(ITEM_COHORTS))
+    ranked = sorted(starts, key=lambda w: objective(w, zero, everyone), reverse=True)
+    found = [_ascend(objective, w, zero, everyone, run, offsets_too=True) for w in (ranked[0], starts[-1])]
+    best, offsets, _ = max(found, key=lambda f: f[2])
+    rows = np.tile(best, (len(QUERY_COHORTS), 1))
+    for cohort in range(len(QUERY_COHORTS)):
+        queries = np.flatnonzero(table.cohorts == cohort)
+        if table.n_targets[queries].sum() >= SHRINK:
+            rows[cohort] = _cohort_weights(objective, best, offsets, queries, run)
+    return BlendWeights(rows, objective.constants, offsets)
+
+
+def _cohort_weights(
+    objective: Objective, start: np.ndarray, offsets: np.ndarray, queries: np.ndarray, run: RunOptions
+) -> np.ndarray:
+    """Return a cohort's own weights pulled to the global ones, or those of a part that alone does better."""
+    own, _, _ = _ascend(objective, start, offsets, queries, run, offsets_too=False)
+    trust = queries.size / (queries.size + SHRINK)
+    choices = [trust * own + (1 - trust) * start, own, start, *np.eye(start.size)]
+    return max(choices, key=lambda w: objective(w, offsets, queries))
+
+
+def _ascend(
+    objective: Objective,
+    weights: np.ndarray,
+    offsets: np.ndarray,
+    queries: np.ndarray,
+    run: RunOptions,
+    *,
+    offsets_too: bool,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Change one weight or offset at a time to its best value until a whole round gains nothing."""
+    weights, offsets = weights.copy(), offsets.copy()
+    best = objective(weights, offsets, queries)
+    price = CAUTION * best
+    for round_ in range(ROUNDS):
+        before = best
+        for part in range(weights.size):
+            run.check()
+            for trial in _trials(weights, part):
+                value = objective(trial, offsets, queries)
+                if value > best:
+                    best, weights = value, trial
+        for cohort in range(len(ITEM_COHORTS) - 1) if offsets_too else ():
+            for step in OFFSETS:
+                moved = offsets.copy()
+                moved[cohort] += step
+                value = objective(weights, moved, queries)
+                dearer = price * (np.abs(moved).sum() - np.abs(offsets).sum())
+                if value - dearer > best:
+                    best, offsets = value, moved
+        run.progress("weights of the fusion", round_ + 1, ROUNDS)
+        if best <= before + 1e-5:
+            break
+    return weights, offsets, best
+
+
+def _trials(weights: np.ndarray, part: int) -> list[np.ndarray]:
+    """Return the weight vectors that differ in one part, each summing to 1."""
+    values = weights[part] * np.array(STEPS) if weights[part] > 0 else np.array(FRESH)
+    trials = []
+    for value in values:
+        trial = weights.copy()
+        trial[part] = value
+        if trial.sum() > 0:
+            trials.append(trial / trial.sum())
+    return trials
+
+
+def singles(table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10) -> dict[str, float]:
+    """Return each part's own NDCG on the table."""
+    objective = Objective(table, item_cohort, depth, run.threads)
+    zero, everyone = np.zeros(len(ITEM_COHORTS)), np.arange(len(table))
+    return {
+        name: objective(unit, zero, everyone) for name, unit in zip(table.names, np.eye(len(table.names)), strict=True)
+    }
+

@@ -1,0 +1,165 @@
+"""Content: items like those of the history, and items that the query's own words ask for.
+
+Three spaces are joined: words (TF-IDF), sentence vectors of a language model, and tags. An item has content the
+moment it is added, so this scorer answers for items nobody has ever taken and for people who only wrote a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from fuserec.numerics.similar import Kept, dense_neighbours, sparse_neighbours
+from fuserec.numerics.hashing import reseed
+from fuserec.scorers.base import Capabilities, Evidence, Scores, chosen, known
+from fuserec.scorers.ease import decayed
+from fuserec.scorers.history import HistoryScorer, SparseMap
+from fuserec.settings import Settings
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.query import QueryBatch
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.run import RunOptions
+    from fuserec.types import Arrays, Meta, State
+
+SPACES = ("lexical", "sentence", "tags")
+
+
+class ContentConfig(Settings):
+    """Hyperparameters of content."""
+
+    sentence_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the language-model vectors; words get the rest."
+    )
+    tag_weight: float = Field(default=0.0, ge=0, description="Weight of tag similarity beside words and vectors.")
+    tag_similarity: Literal["jaccard", "cosine"] = Field(default="jaccard", description="How tag sets are compared.")
+    sharpness: float = Field(default=2.0, gt=0, description="Similarities are raised to this power.")
+    min_similarity: float = Field(default=0.05, ge=0, lt=1, description="Similarities below this count as none.")
+    n_neighbors: int = Field(default=100, ge=1, description="Most similar items kept for each item and space.")
+    recency: float = Field(default=0.7, gt=0, le=1, description="An event this many steps back enters × recency^steps.")
+    text_weight: float = Field(default=1.0, ge=0, description="Weight of the query's own words beside its history.")
+
+
+class Content(HistoryScorer):
+    """score = x·M + t·V with M(i, j) = Σ over spaces of share × similarity(i, j)^sharpness and t the query's text.
+
+    Cosine on words and sentence vectors; Jaccard |A∩B| / |A∪B| or cosine on tags. An item without text abstains.
+    """
+
+    name: ClassVar[str] = "content"
+    Config = ContentConfig
+    capabilities: ClassVar[Capabilities] = Capabilities(answers=frozenset({"history", "text"}), evidence="exact")
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "sentence_share": (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0),
+        "recency": (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5),
+    }
+    config: ContentConfig
+
+    def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
+        config = self.config
+        kept = Kept(config.n_neighbors, config.min_similarity, config.sharpness)
+        ties = reseed(train.items.hashes, run.seed)
+        self._threads = run.threads
+        self._items = features.has_text | (np.diff(features.tags.indptr) > 0)
+        self._attach(features)
+        self._spaces = {"lexical": sparse_neighbours(features.lexical, "cosine", kept, ties, run)}
+        if features.sentence is not None:
+            self._spaces["sentence"] = dense_neighbours(features.sentence, kept, ties, run)
+        if config.tag_weight > 0:
+            self._spaces["tags"] = sparse_neighbours(features.tags, config.tag_similarity, kept, ties, run)
+        self._map = self._joined()
+
+    def _attach(self, features: ItemFeatures) -> None:
+        self._lexical, self._sentence = features.lexical, features.sentence
+        self._terms = features.lexical_encoder.terms
+
+    def _shares(self) -> dict[str, float]:
+        """Return the weight of each space; without sentence vectors words get all of it."""
+        sentence = self.config.sentence_share if "sentence" in self._spaces else 0.0
+        return {"lexical": 1.0 - sentence, "sentence": sentence, "tags": self.config.tag_weight}
+
+    def _joined(self) -> SparseMap:
+        """Return M: the spaces, each by its share."""
+        shares, total = self._shares(), sparse.csr_matrix((self._items.size, self._items.size), dtype=np.float32)
+        for space, matrix in self._spaces.items():
+            if shares[space] > 0:
+                total = total + matrix * np.float32(shares[space])
+        total.sort_indices()
+        return SparseMap(sparse.csr_matrix(total, dtype=np.float32))
+
+    def retuned(self, **changes: float) -> Content:
+        """Return the fitted scorer with other values of ``tunable`` hyperparameters."""
+        other = super().retuned(**changes)
+        if "sentence_share" in changes:
+            other._map = other._joined()
+            other.__dict__.pop("_speaks_cache", None)
+        return other
+
+    def inputs(self, q: QueryBatch) -> np.ndarray:
+        """Return float32 (n_events,): weight × recency^steps."""
+        return decayed(q, self.config.recency)
+
+    def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
+        """Return similarity to the history plus similarity to the query's words."""
+        scores = super().score(q)
+        values, queries = scores.values, scores.queries
+        if q.text is not None and q.text.present.any() and self.config.text_weight > 0:
+            rows = np.flatnonzero(q.text.present)
+            values[rows] += self._text_scores(q, rows)
+            queries = queries | q.text.present
+        return Scores(chosen(values, items), known(self._items, items), queries)
+
+    def _text_scores(self, q: QueryBatch, rows: np.ndarray) -> np.ndarray:
+        """Return float32 (len(rows), n_items): the words' part of the score."""
+        assert q.text is not None
+        shares, weight = self._shares(), np.float32(self.config.text_weight)
+        out = np.asarray((q.text.lexical[rows] @ self._lexical.T).toarray(), dtype=np.float32) * shares["lexical"]
+        if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
+            out += np.maximum(q.text.sentence[rows] @ self._sentence.T, 0.0) * np.float32(shares["sentence"])
+        scaled: np.ndarray = out * weight
+        return scaled
+
+    def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
+        """Return exact rows: history items, words that query and item share, and the sentence as a whole."""
+        rows = super().evidence(q, items)
+        if q.text is None or self.config.text_weight == 0:
+            return rows
+        for query in np.flatnonzero(q.text.present):
+            for column, item in enumerate(items[query]):
+                rows[query][column] += self._text_rows(q, int(query), int(item))
+        return rows
+
+    def _text_rows(self, q: QueryBatch, query: int, item: int) -> list[Evidence]:
+        """Return the rows of the query's own words for one item."""
+        assert q.text is not None
+        shares, weight = self._shares(), self.config.text_weight
+        shared = q.text.lexical[[query]].multiply(self._lexical[[item]]).tocoo()
+        out = [
+            Evidence(self.name, "word", self._terms[int(term)], float(value) * shares["lexical"] * weight, "exact")
+            for term, value in zip(shared.col, shared.data, strict=True)
+        ]
+        if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
+            cosine = max(float(q.text.sentence[query] @ self._sentence[item]), 0.0)
+            out.append(Evidence(self.name, "text", None, cosine * shares["sentence"] * weight, "exact"))
+        return [row for row in out if row.contribution]
+
+    def state(self) -> State:
+        """Return the neighbours in each space; the vectors themselves belong to ItemFeatures."""
+        arrays: Arrays = {"items": self._items}
+        for space, matrix in self._spaces.items():
+            arrays |= {f"{space}.{key}": value for key, value in SparseMap(matrix).state().items()}
+        return arrays, {"spaces": list(self._spaces)}
+
+    def _restore(self, arrays: Arrays, meta: Meta) -> None:
+        self._items = arrays["items"].astype(bool)
+        size = self._items.size
+        self._spaces = {}
+        for space in meta["spaces"]:
+            parts = (arrays[f"{space}.m.{part}"] for part in ("values", "indices", "indptr"))
+            self._spaces[space] = sparse.csr_matrix(tuple(parts), shape=(size, size))
+        self._map = self._joined()

@@ -1,0 +1,393 @@
+"""User neighbours: what people took who are like this one in what they took, rated, or read about."""
+
+# ruff: noqa: PLR0917 - compiled kernels take positional arguments
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+from scipy import sparse
+
+from fuserec.errors import NotFittedError
+from fuserec.numerics.jit import kernel
+from fuserec.numerics.parallel import over_ranges
+from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, chosen, known
+from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
+from fuserec.settings import Settings
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.query import QueryBatch, TextVectors
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.numerics.similarity import Reference
+    from fuserec.run import RunOptions
+    from fuserec.types import Arrays, Meta, State
+
+_BLOCK = 1 << 24  # similarities with users held at a time
+_ROUNDING = 1e-6
+
+
+class UserKNNConfig(Settings):
+    """Hyperparameters of user neighbours."""
+
+    space: Literal["items", "text"] = Field(
+        default="items",
+        description="Where users are compared: by their items, or by the mean text of their items.",
+    )
+    values: Literal["implicit", "ratings"] = Field(
+        default="implicit",
+        description="What users are compared on among items: positive weights, or ratings.",
+    )
+    similarity: Literal["cosine", "pearson", "euclidean", "jaccard"] = Field(
+        default="cosine",
+        description="How two users are compared among items; in the text space it is the cosine.",
+    )
+    n_neighbors: int = Field(default=100, ge=1, description="Most similar users whose items are counted.")
+    shrinkage: float | None = Field(
+        default=None,
+        ge=0,
+        description="A similarity resting on n items is multiplied by n / (n + shrinkage). "
+        "Not given: 25 for pearson and euclidean, which a small overlap fools most, else 0.",
+    )
+    centered: bool = Field(
+        default=True,
+        description="Ratings are compared as deviations from the baseline (implicit values never are).",
+    )
+    n_raters: int = Field(
+        default=40,
+        ge=1,
+        description="A rating is predicted from at most this many of the users who rated the item.",
+    )
+    damping: float = Field(
+        default=5.0, gt=0, description="Ratings of average kind that a bias is weighed against."
+    )
+    recency: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="An event this many steps back counts recency^steps in an implicit query.",
+    )
+
+
+class UserKNN(Scorer):
+    """score = Σ_v sim(q, v)·X_v over the users v most similar to the query.
+
+    Resnick et al. 1994, "GroupLens: an open architecture for collaborative filtering of netnews". The
+    query's own stored row, where it has one, is left out: nothing else of a user is looked up.
+    """
+
+    name: ClassVar[str] = "user_knn"
+    Config = UserKNNConfig
+    capabilities: ClassVar[Capabilities] = Capabilities(evidence="attributed", predicts=True)
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"recency": (1.0, 0.95, 0.9, 0.8, 0.7)}
+    config: UserKNNConfig
+    _given: sparse.csr_matrix
+    _ratings: sparse.csr_matrix | None
+    _baseline: Baseline | None
+    _ties: np.ndarray
+    _threads: int = 1
+
+    def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
+        config = self.config
+        self._threads, self._ties = run.threads, train.users.hashes
+        self._ratings, self._baseline = None, None
+        self._given = train.matrix("positive")
+        if config.values == "ratings" or train.has_ratings:
+            self._ratings = rating_matrix(train, self.name)
+            self._baseline = Baseline.fit(
+                self._ratings, config.damping, rating_scale(train, self._ratings.data)
+            )
+        self._prepare()
+        self._attach(features)
+
+    def _prepare(self) -> None:
+        """Derive what queries are compared with from what is stored."""
+        from fuserec.numerics.similarity import reference
+
+        self._items = np.bincount(self._given.indices, minlength=self._given.shape[1]) > 0
+        self._compared = self._given
+        if self._ratings is not None and self._baseline is not None:
+            rated = RatedHistories.of_matrix(self._ratings)
+            deviations = rated.csr(self._baseline.residuals(rated), self._items.size)
+            self._rated_items = np.bincount(rated.items, minlength=self._items.size) > 0
+            self._raters = deviations.T.tocsr()
+            if self.config.values == "ratings":
+                self._compared = deviations if self.config.centered else self._ratings
+        self._reference: Reference = reference(self._compared, self.config.similarity)
+
+    def _attach(self, features: ItemFeatures) -> None:
+        """Place the users in the text space of their items."""
+        if self.config.space == "text":
+            vectors = features.lexical if features.sentence is None else features.sentence
+            self._vectors = sparse.csr_matrix(vectors) if sparse.issparse(vectors) else vectors
+            self._readers = _unit(self._given @ self._vectors)
+
+    @property
+    def _shrinkage(self) -> float:
+        """The shrinkage in force."""
+        if self.config.shrinkage is None:
+            return 25.0 if self.config.similarity in ("pearson", "euclidean") else 0.0
+        return self.config.shrinkage
+
+    def _own(self, q: QueryBatch) -> np.ndarray:
+        """Return int32 (n,): the stored row of each query's user, -1 where there is none."""
+        return np.where(q.users < self._given.shape[0], q.users, -1).astype(np.int32)
+
+    def _taken(self, q: QueryBatch) -> sparse.csr_matrix:
+        """Return CSR (n, n_items): the positive part of each history, older events fading, at most 1."""
+        strength = np.maximum(q.weights, 0.0) * np.power(
+            np.float32(self.config.recency), q.steps.astype(np.float32)
+        )
+        matrix = q.csr(strength, self._items.size)
+        np.minimum(matrix.data, 1.0, out=matrix.data)
+        matrix.eliminate_zeros()
+        return matrix
+
+    def _compared_rows(self, q: QueryBatch) -> sparse.csr_matrix:
+        """Return CSR (n, n_items): the queries as the training rows are."""
+        if self.config.space == "text" or self.config.values == "implicit" or self._baseline is None:
+            return self._taken(q)
+        rated = RatedHistories.of(q, self._rated_items)
+        return rated.csr(
+            self._baseline.residuals(rated) if self.config.centered else rated.ratings, self._items.size
+        )
+
+    def _blocks(self, q: QueryBatch) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
+        """Cut the queries so that their similarities with all users stay within bounds."""
+        rows = self._compared_rows(q)
+        step = max(1, _BLOCK // max(1, self._given.shape[0]))
+        for lo in range(0, len(q), step):
+            yield lo, min(len(q), lo + step), rows[lo : lo + step]
+
+    def _read(
+        self, rows: sparse.csr_matrix, text: TextVectors | None, span: slice
+    ) -> np.ndarray | sparse.csr_matrix:
+        """Return the place of queries in the text space: the mean of their items, plus their words."""
+        sizes = np.maximum(np.asarray(rows.sum(axis=1)).ravel(), 1.0)
+        places = sparse.csr_matrix(sparse.diags_array(1.0 / sizes) @ rows) @ self._vectors
+        words = self._words(text)
+        return _unit(places if words is None else places + words[span])
+
+    def _words(self, text: TextVectors | None) -> np.ndarray | sparse.csr_matrix | None:
+        """Return the vectors of the words of queries in the space in use, where there are any."""
+        if text is None:
+            return None
+        words = text.lexical if sparse.issparse(self._vectors) else text.sentence
+        return sparse.csr_matrix(words) if sparse.issparse(words) else words
+
+    def _similarities(self, q: QueryBatch, lo: int, hi: int, rows: sparse.csr_matrix) -> np.ndarray:
+        """Return float32 (hi − lo, n_users): similarities with every user, 0 with one's own row."""
+        from fuserec.numerics.similarity import similarity_rows
+
+        if self.config.space == "text":
+            product = self._read(rows, q.text, slice(lo, hi)) @ self._readers.T
+            values = np.asarray(product.toarray() if sparse.issparse(product) else product, np.float32)
+        else:
+            values = similarity_rows(self._reference, rows, shrinkage=self._shrinkage, threads=self._threads)
+        own = self._own(q)[lo:hi]
+        values[np.flatnonzero(own >= 0), own[own >= 0]] = 0.0
+        return values
+
+    def _neighbours(self, q: QueryBatch) -> sparse.csr_matrix:
+        """Return CSR (n, n_users): similarities of the nearest users, all above 0."""
+        from fuserec.numerics.neighbours import nearest
+        from fuserec.numerics.topk import top_k
+
+        users, values, k = [], [], self.config.n_neighbors
+        for lo, hi, rows in self._blocks(q):
+            if self.config.space == "text":
+                found = top_k(self._similarities(q, lo, hi, rows), k, ties=self._ties, threads=self._threads)
+            else:
+                found = nearest(
+                    self._reference, rows, k, ties=self._ties, own=self._own(q)[lo:hi],
+                    shrinkage=self._shrinkage, threads=self._threads,
+                )  # fmt: skip
+            users.append(found[0])
+            values.append(found[1])
+        if not users:
+            return sparse.csr_matrix((0, self._given.shape[0]), dtype=np.float32)
+        near, similar = np.concatenate(users), np.concatenate(values)
+        kept = (near >= 0) & (similar > 0)
+        indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
+        return sparse.csr_matrix((similar[kept], near[kept], indptr), shape=(len(q), self._given.shape[0]))
+
+    def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
+        """Return Σ sim·X over the nearest users; abstains on items nobody took and on queries without any."""
+        from fuserec.numerics.sparse import csr_parts, csr_times_csr_dense
+
+        self.require_fitted()
+        near = self._neighbours(q)
+        values = csr_times_csr_dense(*csr_parts(near), self._given, threads=self._threads)
+        return Scores(chosen(values, items), known(self._items, items), np.diff(near.indptr) > 0)
+
+    def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
+        """Return float32 (n, m): b_ui + Σ_v w_v (r_vi − b_vi) / Σ_v |w_v|, cut to the scale.
+
+        v runs over the ``n_raters`` users most similar to the query among those who rated candidate i;
+        without any the prediction is the baseline b_ui.
+
+        Raises
+        ------
+        NotFittedError
+            Where the training data had no ratings.
+        """
+        self.require_fitted()
+        if self._baseline is None:
+            raise NotFittedError(
+                "scorer 'user_knn' was fitted on data without ratings: it ranks, but predicts none"
+            )
+        rated = RatedHistories.of(q, self._rated_items)
+        values, raters = self._baseline.expected(rated, items), self._raters
+        candidates = np.ascontiguousarray(items, np.int32)
+        for first, last, rows in self._blocks(q):
+            similar = self._similarities(q, first, last, rows)
+
+            def work(lo: int, hi: int, similar: np.ndarray = similar, first: int = first) -> None:
+                _add_deviations(
+                    similar, raters.indptr, raters.indices, raters.data, candidates[first:],
+                    self.config.n_raters, lo, hi, values[first:],
+                )  # fmt: skip
+
+            over_ranges(work, last - first, self._threads)
+        return self._baseline.clipped(values)
+
+    def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
+        """Return a row for every history item: its part in the similarities, times what the neighbours give.
+
+        A similarity is a sum over shared items (over all items in the text space) once the neighbours and the
+        norms are held; of the Euclidean one, shared items get equal parts.
+        """
+        self.require_fitted()
+        near, rows, scores = self._neighbours(q), self._compared_rows(q), self.score(q, items).values
+        found: list[list[list[Evidence]]] = []
+        for query in range(len(q)):
+            users = near.indices[near.indptr[query] : near.indptr[query + 1]]
+            history = rows.indices[rows.indptr[query] : rows.indptr[query + 1]]
+            parts = self._parts(q, query, users, rows[query])
+            similar = near.data[near.indptr[query] : near.indptr[query + 1], None].astype(np.float64)
+            totals = parts.sum(axis=1, keepdims=True)
+            parts *= np.divide(similar, totals, out=np.zeros_like(totals), where=totals != 0)
+            given = self._given[users].toarray()[:, items[query]].astype(np.float64)
+            sums, keys = parts.T @ given, [*history.tolist(), None]
+            found.append(
+                [
+                    self._rows(keys, sums[:, column], float(scores[query, column]))
+                    for column in range(items.shape[1])
+                ]
+            )
+        return found
+
+    def _parts(self, q: QueryBatch, query: int, users: np.ndarray, row: sparse.csr_matrix) -> np.ndarray:
+        """Return float64 (n_users, n_history + 1): what items and text give to similarities, unscaled."""
+        history = row.indices
+        parts = np.zeros((users.size, history.size + 1), np.float64)
+        if self.config.space == "text":
+            readers, words = self._readers[users], self._words(q.text)
+            weights = row.data / max(float(row.data.sum()), 1.0)
+            parts[:, :-1] = _dense(readers @ self._vectors[history].T) * weights
+            if words is not None:
+                parts[:, -1] = _dense(readers @ words[query : query + 1].T)[:, 0]
+            return parts
+        theirs = self._compared[users][:, history].tocsc()
+        shared = theirs.copy()
+        shared.data[:] = 1.0
+        both = shared.toarray().astype(np.float64)
+        ours, other = both * row.data, theirs.toarray() * both
+        if self.config.similarity == "pearson":
+            n = np.maximum(both.sum(axis=1, keepdims=True), 1.0)
+            ours -= both * ours.sum(axis=1, keepdims=True) / n
+            other -= both * other.sum(axis=1, keepdims=True) / n
+        parts[:, :-1] = ours * other if self.config.similarity in ("pearson", "cosine") else both
+        return parts
+
+    def _rows(self, keys: list[int | None], contributions: np.ndarray, score: float) -> list[Evidence]:
+        """Return one row a source, and the residual where rounding leaves one."""
+        rows = [
+            Evidence(self.name, "text" if key is None else "item", key, value, "attributed")
+            for key, value in zip(keys, contributions.tolist(), strict=True)
+            if value
+        ]
+        residual = score - float(contributions.sum())
+        if abs(residual) > _ROUNDING * max(1.0, abs(score)):
+            rows.append(Evidence(self.name, "residual", None, residual, "attributed"))
+        return rows
+
+    def state(self) -> State:
+        """Return the histories that neighbours are found among, and the baseline."""
+        arrays: Arrays = {**_arrays("given", self._given), "ties": self._ties}
+        meta: Meta = {"shape": list(self._given.shape)}
+        if self._baseline is not None and self._ratings is not None:
+            biases, meta["baseline"] = self._baseline.state()
+            arrays |= {**biases, **_arrays("ratings", self._ratings)}
+        return arrays, meta
+
+    def _restore(self, arrays: Arrays, meta: Meta) -> None:
+        shape = (int(meta["shape"][0]), int(meta["shape"][1]))
+        self._given, self._ties = _matrix(arrays, "given", shape), arrays["ties"]
+        self._ratings, self._baseline = None, None
+        if "baseline" in meta:
+            self._ratings = _matrix(arrays, "ratings", shape)
+            self._baseline = Baseline.from_state(arrays, meta["baseline"])
+        self._prepare()
+
+
+def _arrays(name: str, matrix: sparse.csr_matrix) -> Arrays:
+    """Return the arrays of a sparse matrix, named after it."""
+    return {
+        f"{name}.indptr": matrix.indptr.astype(np.int64),
+        f"{name}.indices": matrix.indices.astype(np.int32),
+        f"{name}.values": matrix.data.astype(np.float32),
+    }
+
+
+def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    """Rebuild a sparse matrix from :func:`_arrays`."""
+    parts = (arrays[f"{name}.values"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"])
+    return sparse.csr_matrix(parts, shape=shape)
+
+
+def _dense(values: np.ndarray | sparse.csr_matrix) -> np.ndarray:
+    """Return an array of either form."""
+    return np.asarray(values.toarray() if sparse.issparse(values) else values)
+
+
+def _unit(rows: np.ndarray | sparse.csr_matrix) -> np.ndarray | sparse.csr_matrix:
+    """Return rows of unit length, dense or sparse; zero rows stay zero."""
+    squares = rows.multiply(rows) if sparse.issparse(rows) else rows * rows
+    norms = np.sqrt(np.asarray(squares.sum(axis=1), np.float32).ravel())
+    factors = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    if sparse.issparse(rows):
+        return sparse.csr_matrix(sparse.diags_array(factors) @ rows).astype(np.float32)
+    return np.asarray(rows * factors[:, None], np.float32)
+
+
+@kernel
+def _add_deviations(
+    similarities: np.ndarray,
+    starts: np.ndarray,
+    raters: np.ndarray,
+    deviations: np.ndarray,
+    candidates: np.ndarray,
+    n_raters: int,
+    lo: int,
+    hi: int,
+    values: np.ndarray,
+) -> None:
+    """Add to the baselines of the queries lo to hi what the most similar raters of candidates deviate by."""
+    weights, parts = np.empty(n_raters, np.float64), np.empty(n_raters, np.float64)
+    for query in range(lo, hi):
+        for column in range(candidates.shape[1]):
+            used, least = 0, 0
+            for p in range(starts[candidates[query, column]], starts[candidates[query, column] + 1]):
+                weight = similarities[query, raters[p]]
+                if weight <= 0 or (used == n_raters and weight <= weights[least]):
+                    continue
+                place = least if used == n_raters else used
+                weights[place], parts[place] = weight, weight * deviations[p]
+                used = min(used + 1, n_raters)
+                if used == n_raters:
+                    least = np.argmin(weights)
+            if used > 0:
+                values[query, column] += parts[:used].sum() / weights[:used].sum()
