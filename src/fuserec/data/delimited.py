@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -152,13 +153,21 @@ def _header(data: bytes, separator: str, where: str, quoted: bool) -> tuple[list
 
 
 def _plain(rows: _Rows, findings: Findings) -> pl.DataFrame:
-    """Read rows without quotes: the number of separators a line says whether it is ragged."""
-    data, expected = rows.data, len(rows.header) - 1
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    separators = data.count(rows.separator.encode())
-    if separators != expected * lines or b"\n\n" in data or data.startswith(b"\n"):
-        rows = _even(rows, findings)
-    return rows.by_polars(quoted=False).drop(_EXTRA)
+    """Read rows without quotes, ragged ones left out."""
+    return (rows if _is_even(rows) else _even(rows, findings)).by_polars(quoted=False).drop(_EXTRA)
+
+
+def _is_even(rows: _Rows) -> bool:
+    """Return whether every line has as many separators as the header, which polars alone does not tell."""
+    letters = np.frombuffer(rows.data, dtype=np.uint8)
+    ends, separator, width = letters == ord("\n"), ord(rows.separator), len(rows.header)
+    marks = letters[ends | (letters == separator)]
+    if not rows.data.endswith(b"\n"):
+        marks = np.append(marks, np.uint8(ord("\n")))
+    if marks.size % width:
+        return False
+    pattern = np.array([separator] * (width - 1) + [ord("\n")], dtype=np.uint8)
+    return bool((marks.reshape(-1, width) == pattern).all()) and b"\n\n" not in rows.data
 
 
 def _even(rows: _Rows, findings: Findings) -> _Rows:

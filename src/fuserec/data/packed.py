@@ -15,16 +15,20 @@ PACKED = (".gz", ".xz", ".zst")
 
 
 def _unzstd(data: bytes) -> bytes:
-    """Unpack Zstandard, frames of unknown length included."""
-    import io
-
+    """Unpack Zstandard: all frames, those of unknown length included; one cut short is an error."""
     import zstandard
 
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as stream:
-            return bytes(stream.read())
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from None
+    parts = []
+    while data:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        try:
+            parts.append(frame.decompress(data))
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from None
+        if not frame.eof:
+            raise EOFError("the last frame ends too early")
+        data = frame.unused_data
+    return b"".join(parts)
 
 
 _MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (

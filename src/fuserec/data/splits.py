@@ -192,7 +192,7 @@ def _random(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, sta
     order = np.lexsort((rng.random(dataset.n_interactions), dataset.interactions.user))
     place = np.empty(dataset.n_interactions, np.int64)
     place[order] = np.arange(dataset.n_interactions) - np.repeat(dataset.indptr[:-1], lengths)
-    wanted = np.where(lengths >= 2, np.maximum(1, np.round(config.share * lengths)), 0)
+    wanted = np.where(lengths >= 2, np.clip(np.round(config.share * lengths), 1, lengths - 1), 0)
     held = place < np.repeat(wanted, lengths)
     return _Rows(~held, ~held, held)
 
@@ -201,9 +201,9 @@ def _users(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stag
     """A share of the users, wholly out of training; the older part of their history is given."""
     active = np.flatnonzero(np.diff(dataset.indptr) >= 2)
     chosen = np.zeros(dataset.n_users, dtype=bool)
-    chosen[rng.choice(active, max(1, round(config.share * active.size)), replace=False)] = active.size > 0
+    chosen[rng.permutation(active)[: max(1, round(config.share * active.size))]] = True
     lengths = np.diff(dataset.indptr)
-    guessed = np.maximum(1, np.round((1 - config.given) * lengths)).astype(np.int64)
+    guessed = np.clip(np.round((1 - config.given) * lengths), 1, np.maximum(lengths - 1, 1)).astype(np.int64)
     out = chosen[dataset.interactions.user]
     late = _from_end(dataset) < np.repeat(guessed, lengths)
     return _Rows(~out, out & ~late, out & late)
@@ -213,7 +213,7 @@ def _cold_items(dataset: Dataset, config: SplitConfig, rng: np.random.Generator,
     """A share of the items, wholly out of training; histories end before the user's first of them."""
     taken = np.flatnonzero(dataset.item_counts > 0)
     cold = np.zeros(dataset.n_items, dtype=bool)
-    cold[rng.choice(taken, max(1, round(config.share * taken.size)), replace=False)] = True
+    cold[rng.permutation(taken)[: max(1, round(config.share * taken.size))]] = True
     held = cold[dataset.interactions.item]
     position = np.arange(dataset.n_interactions)
     first = np.full(dataset.n_users, dataset.n_interactions)

@@ -20,7 +20,7 @@ State = tuple[Arrays, dict[str, Any]]
 
 
 class WeightsError(FuseRecError):
-    """The weights of a language model are absent, cannot be fetched, or are not the ones that were asked for."""
+    """The weights of a language model are absent, cannot be fetched, or are not those asked for."""
 
 
 class Encoder(Protocol):
@@ -43,7 +43,7 @@ class Encoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Name, content hash, backend, precision and length in one string: equal fingerprints, equal vectors."""
+        """Name, content hash, backend, precision and length: equal fingerprints, equal vectors."""
         ...
 
     def encode(self, texts: Sequence[str], run: RunOptions) -> Vectors:
@@ -74,3 +74,9 @@ def unit_rows(vectors: Vectors) -> Vectors:
     norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
     return np.asarray(vectors * scale[:, None], dtype=np.float32)
+
+
+def one_line(fault: BaseException) -> str:
+    """Return the first line of an error's message, cut to a length that fits into one of ours."""
+    text = str(fault).strip() or type(fault).__name__
+    return text.splitlines()[0][:200]

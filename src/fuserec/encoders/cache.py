@@ -248,7 +248,7 @@ class _Shard:
         at[at == len(self.keys)] = 0
         same = (self.keys[at] == keys[wanted]).all(axis=1)
         wanted, at = wanted[same], at[same]
-        rows = np.array(self.vectors[at], dtype=np.float32)
+        rows = np.asarray(self.vectors[at], dtype=np.float32)
         whole = _row_checks(self.keys[at], rows) == self.checks[at]
         vectors[wanted[whole]] = rows[whole]
         found[wanted[whole]] = True
@@ -262,21 +262,17 @@ def _open_shard(path: Path, dim: int) -> _Shard | None:
             header = file.read(_HEADER.size)
             magic, n, width, crc = _HEADER.unpack(header) if len(header) == _HEADER.size else (b"", 0, 0, 0)
             whole = magic == _MAGIC and width == dim and n > 0
-            if not whole or path.stat().st_size != _HEADER.size + n * (20 + 4 * dim):
-                return _discard(path, "it is not whole")
-            body = file.read(n * 20)
-        if zlib.crc32(body) != crc:
-            return _discard(path, "its keys were changed")
+            whole = whole and path.stat().st_size == _HEADER.size + n * (20 + 4 * dim)
+            body = file.read(n * 20) if whole else b""
+        if not whole or zlib.crc32(body) != crc:
+            _discard(path, "it is cut short or was changed")
+            return None
         keys = np.frombuffer(body, dtype="<u8", count=2 * n).reshape(n, 2)
         checks = np.frombuffer(body, dtype="<u4", offset=16 * n)
         vectors = np.memmap(path, dtype="<f4", mode="r", offset=_HEADER.size + n * 20, shape=(n, dim))
-        os.utime(path)
-    except FileNotFoundError:
+        _touch(path)
+    except OSError:  # another process has just merged or removed it, or it may not be read
         return None
-    except PermissionError:
-        return None
-    except OSError as fault:
-        return _discard(path, str(fault))
     return _Shard(keys, checks, vectors)
 
 
@@ -308,7 +304,7 @@ def _merge(shards: Sequence[_Shard | None], keys: Keys, vectors: Vectors) -> tup
 
 
 def _row_checks(keys: Keys, vectors: Vectors) -> NDArray[np.uint32]:
-    """Return a checksum a row: its 32-bit words weighted by odd numbers (any changed word changes the sum)."""
+    """Return a checksum a row: 32-bit words weighted by odd numbers (a changed word changes it)."""
     words = np.ascontiguousarray(vectors, dtype="<f4").view("<u4")
     odd = (2 * np.arange(words.shape[1], dtype=np.uint32) + 1) * np.uint32(2654435761) | np.uint32(1)
     sums: NDArray[np.uint32] = np.einsum("nd,d->n", words, odd, dtype=np.uint32, casting="unsafe")
@@ -316,7 +312,7 @@ def _row_checks(keys: Keys, vectors: Vectors) -> NDArray[np.uint32]:
 
 
 def _listing(folder: Path, pattern: str) -> list[tuple[float, int, Path]]:
-    """Return (time of last use, size, path) of the files that match; those that vanish meanwhile are left out."""
+    """Return (time of last use, size, path) of the files that match; those that vanish are left out."""
     listing = []
     for path in folder.glob(pattern):
         try:
@@ -335,6 +331,12 @@ def _blocks(rows: NDArray[np.int64], run: RunOptions) -> Iterator[tuple[NDArray[
 
 def _shifted(run: RunOptions, start: int, total: int) -> Callable[[str, int, int], None]:
     return lambda label, done, _: run.progress(label, start + done, total)
+
+
+def _touch(path: Path) -> None:
+    """Mark a shard as used now, where that is allowed: what is unused for longest is removed first."""
+    if os.access(path, os.W_OK):
+        os.utime(path)
 
 
 def _discard(path: Path, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""A BERT-like sentence-transformers folder as a CTranslate2 model, straight from its safetensors: no torch."""
+"""A BERT-like sentence-transformers folder as a CTranslate2 model, from its safetensors: no torch."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def read_facts(folder: Path) -> FolderFacts:
     positions = int(config.get("max_position_embeddings", 512)) - _position_offset(config)
     tokenizer = _json(folder / "tokenizer.json")
     tokenizer = {key: value for key, value in tokenizer.items() if key not in ("truncation", "padding")}
-    facts = {
+    facts: dict[str, Any] = {
         "pooling": pooling,
         "max_length": max(3, min(int(sentence.get("max_seq_length") or positions), positions)),
         "max_positions": positions,
@@ -123,27 +123,26 @@ def read_facts_kept(folder: Path) -> FolderFacts | None:
 
 
 def why_not_native(folder: Path) -> str | None:
-    """Return why CTranslate2 cannot run a folder the way sentence-transformers would, or None where it can."""
+    """Return why CTranslate2 cannot run a folder as sentence-transformers would, or None."""
     config = _json(folder / "config.json", {})
-    kind = config.get("model_type", "unknown")
-    if kind not in _BERT_LIKE:
-        return f"its architecture is {kind!r} (natively run: {', '.join(_BERT_LIKE)})"
-    if config.get("position_embedding_type", "absolute") != "absolute":
-        return f"its positions are {config['position_embedding_type']!r}"
-    if config.get("hidden_act", "gelu") not in _ACTIVATIONS:
-        return f"its activation is {config['hidden_act']!r}"
-    if not (folder / "model.safetensors").is_file():
-        return "it has no model.safetensors"
-    if not (folder / "tokenizer.json").is_file():
-        return "it has no tokenizer.json"
+    kind = str(config.get("model_type", "unknown"))
     modules = [
         str(module.get("type", "")).rsplit(".", 1)[-1] for module in _json(folder / "modules.json", [])
     ]
-    strange = [name for name in modules if name not in _NATIVE_MODULES]
-    if strange:
-        return f"it has a module {strange[0]!r}"
     pooling = _pooling(_json(folder / "1_Pooling" / "config.json", {}))
-    return None if pooling in ("mean", "cls") else f"its pooling is {pooling!r}"
+    reasons = [
+        (kind not in _BERT_LIKE, f"its architecture is {kind!r} (natively run: {', '.join(_BERT_LIKE)})"),
+        (config.get("position_embedding_type", "absolute") != "absolute", "its positions are relative"),
+        (
+            config.get("hidden_act", "gelu") not in _ACTIVATIONS,
+            f"its activation is {config.get('hidden_act')!r}",
+        ),
+        (not (folder / "model.safetensors").is_file(), "it has no model.safetensors"),
+        (not (folder / "tokenizer.json").is_file(), "it has no tokenizer.json"),
+        (not set(modules) <= set(_NATIVE_MODULES), f"its modules are {', '.join(modules)}"),
+        (pooling not in ("mean", "cls"), f"its pooling is {pooling!r}"),
+    ]
+    return next((reason for applies, reason in reasons if applies), None)
 
 
 def convert(folder: Path, destination: Path, quantization: str, facts: FolderFacts) -> None:
@@ -191,7 +190,7 @@ def convert(folder: Path, destination: Path, quantization: str, facts: FolderFac
 
 
 def read_manifest(folder: Path) -> tuple[FolderFacts, str] | None:
-    """Return facts and quantization of a folder that :func:`convert` wrote, or None where it is none or incomplete."""
+    """Return facts and quantization of a folder that :func:`convert` wrote; None for others."""
     manifest = _json(folder / MANIFEST, {})
     if (
         manifest.get("format") != 1
@@ -208,7 +207,7 @@ def read_manifest(folder: Path) -> tuple[FolderFacts, str] | None:
 
 
 def _specification(config: dict[str, Any], tensors: Tensors) -> Any:
-    """Return the CTranslate2 description of a BERT encoder (post-norm, queries, keys and values in one product)."""
+    """Return CTranslate2's description of a BERT encoder (queries, keys and values in one product)."""
     from ctranslate2.specs import common_spec, transformer_spec
 
     prefix = next((key for key in tensors if key.endswith(_EMBEDDINGS)), "embeddings" + _EMBEDDINGS)

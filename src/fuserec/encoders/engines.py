@@ -106,14 +106,15 @@ class CTranslate2Engine:
         """Return the mean over each text's own tokens, or its first token's vector: float32 (batch, dim)."""
         hidden = np.asarray(self._model.forward_batch(ids).last_hidden_state)
         if self._facts.pooling == "cls":
-            return np.ascontiguousarray(hidden[:, 0])
+            return np.array(hidden[:, 0], dtype=np.float32)
         lengths = np.array([len(row) for row in ids])
         share = (np.arange(hidden.shape[1]) < lengths[:, None]) / lengths[:, None].astype(np.float32)
-        return np.matmul(share[:, None, :].astype(np.float32), hidden)[:, 0]
+        pooled: Vectors = np.matmul(share[:, None, :].astype(np.float32), hidden)[:, 0]
+        return pooled
 
 
 class TorchEngine:
-    """Any sentence-transformers folder, run by that library; vectors depend on the batch at the last decimals.
+    """Any sentence-transformers folder, run by that library.
 
     Parameters
     ----------
@@ -158,7 +159,7 @@ class TorchEngine:
 
 
 def _batches(ids: list[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:
-    """Yield positions of texts of similar length, longest first; a batch padded to its longest fits the budget."""
+    """Yield positions of texts of similar length, longest first; a padded batch fits the budget."""
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
     order = np.argsort(-lengths, kind="stable")
     start = 0

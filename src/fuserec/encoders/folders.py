@@ -33,7 +33,7 @@ def temporary_root() -> Path:
 
 
 def is_writable(folder: Path) -> bool:
-    """Return whether files can really be made in a folder (mode bits say too little), making it if need be."""
+    """Return whether files can really be made in a folder (mode bits say too little); makes it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -64,7 +64,7 @@ def cache_root() -> Path:
 
 
 def reading_roots() -> list[Path]:
-    """Return the folders in which an installed model may lie, best first; none is created or need be writable."""
+    """Return the folders in which an installed model may lie, best first; none is created."""
     fallback = temporary_root()
     return [preferred_root(), *([fallback] if fallback.is_dir() and is_private(fallback) else [])]
 
@@ -80,7 +80,8 @@ def is_private(folder: Path) -> bool:
 @cache
 def _say_once(preferred: Path, fallback: Path) -> None:
     warnings.warn(
-        f"{preferred} cannot be written: models are kept in {fallback} for now; set FUSEREC_CACHE to a lasting folder",
+        f"{preferred} cannot be written: models are kept in {fallback} for now; "
+        "set FUSEREC_CACHE to a lasting folder",
         UserWarning,
         stacklevel=3,
     )

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from fuserec.encoders.base import WeightsError
+from fuserec.encoders.base import WeightsError, one_line
 from fuserec.errors import MissingExtraError
 from fuserec.run import RunOptions
 
@@ -63,7 +63,7 @@ def fetch(repository: str, revision: str | None, files: Sequence[str], folder: P
             )
         except _faults() as fault:
             raise WeightsError(
-                f"{name} of {repository} could not be fetched from {endpoint}: {_line(fault)}"
+                f"{name} of {repository} could not be fetched from {endpoint}: {one_line(fault)}"
             ) from fault
     run.progress(f"fetching {repository}", len(files), len(files))
 
@@ -79,7 +79,7 @@ def kept(repository: str, revision: str | None, name: str) -> Path | None:
 
 
 def snapshot(repository: str, revision: str | None) -> Path:
-    """Return the folder of a repository, from the hub's own cache or, where it lacks it, fetched into that cache.
+    """Return the folder of a repository, from the hub's own cache or fetched into it.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def snapshot(repository: str, revision: str | None) -> Path:
         )
     except _faults() as fault:
         raise WeightsError(
-            f"the encoder {repository!r} could not be fetched from {endpoint}: {_line(fault)}; "
+            f"the encoder {repository!r} could not be fetched from {endpoint}: {one_line(fault)}; "
             "allowed is 'minilm', a sentence-transformers folder, or the name of one on the hub"
         ) from fault
     return Path(found)
@@ -131,20 +131,14 @@ def _reachable_endpoint() -> str:
     except urllib.error.HTTPError:
         return endpoint
     except (OSError, ValueError) as fault:
-        raise WeightsError(f"{endpoint} cannot be reached ({_line(fault)})") from fault
+        raise WeightsError(f"{endpoint} cannot be reached ({one_line(fault)})") from fault
 
 
-def _faults() -> tuple[type[Exception], ...]:
-    """Return what the hub's client raises: its own errors, and those of the HTTP client below it."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+def _faults() -> tuple[type[BaseException], ...]:
+    """Return what the hub's client raises: its own errors and, as their bases, those of its HTTP client.
 
-    try:
-        from httpx import HTTPError
-    except ImportError:
-        return OSError, HfHubHTTPError, HFValidationError
-    return OSError, HfHubHTTPError, HFValidationError, HTTPError
+    (That client changed from release to release; the transfer library below raises plain RuntimeErrors.)
+    """
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
-
-def _line(fault: BaseException) -> str:
-    text = str(fault).strip() or type(fault).__name__
-    return text.splitlines()[0][:200]
+    return OSError, RuntimeError, EntryNotFoundError, HFValidationError, *HfHubHTTPError.__bases__

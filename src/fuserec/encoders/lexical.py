@@ -8,7 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy import sparse
 
-from fuserec.encoders.base import State
+from fuserec.encoders.base import Arrays, State, one_line
 from fuserec.errors import ModelFormatError
 from fuserec.run import RunOptions
 
@@ -61,16 +61,16 @@ class LexicalConfig(BaseModel):
 
 @cache
 def _marks() -> str:
-    """Return all combining marks of the basic plane, as the inside of a character class.
+    r"""Return all combining marks of the basic plane, as the inside of a character class.
 
-    ``\\w`` does not match them, so Hindi, Thai and Arabic words would be cut at every vowel sign.
+    ``\w`` does not match them, so Hindi, Thai and Arabic words would be cut at every vowel sign.
     """
     return "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c) in ("Mn", "Mc"))
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Return the patterns of a word (decimals and inner apostrophes kept), a spaceless run, and a character in one."""
+    """Return the patterns of a word (decimals stay whole), a spaceless run, and a character in one."""
     letter = f"(?:[^\\W_]|[{_marks()}])"
     word = re.compile(rf"\d+(?:[.,]\d+)+|{letter}+(?:['’]{letter}+)*")
     return word, re.compile(f"([{_SPACELESS}]+)"), re.compile(f".[{_marks()}]*")
@@ -80,12 +80,12 @@ _ASCII_WORD = re.compile(r"\d+(?:[.,]\d+)+|[a-z0-9]+(?:'[a-z0-9]+)*")
 _ACCENTS = re.compile(
     "(?<![\u0438\u0418])[\u0300-\u036f]+|[\u0591-\u05c7\u0640\u064b-\u065f\u0670\u00ad\u200c\u200d]+"
 )
-"""Latin, Greek and Cyrillic accents (not the breve of й, a letter of its own), Hebrew and Arabic vowel points,
-and characters that cannot be seen. Vowel signs of other scripts are letters and stay."""
+"""Latin, Greek and Cyrillic accents (not the breve of й, a letter of its own), Hebrew and Arabic vowel
+points, and characters that cannot be seen. Vowel signs of other scripts are letters and stay."""
 
 
 def fold(text: str) -> str:
-    """Return the text without case, accents, and differences of width: ``"Crème Ｂrûlée"`` becomes ``"creme brulee"``."""
+    """Return the text without case, accents, and width: ``"Crème Ｂrûlée"`` gives ``"creme brulee"``."""
     if text.isascii():
         return text.lower()
     bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
@@ -247,7 +247,7 @@ class LexicalEncoder:
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
 
     def shared(self, first: Rows, second: Rows) -> list[tuple[str, float]]:
-        """Return the words two rows share and how much each gives to their cosine, most first; they sum to it."""
+        """Return the words two rows share and what each gives to their cosine, most first."""
         columns, a, b = np.intersect1d(first.indices, second.indices, assume_unique=True, return_indices=True)
         products = first.data[a].astype(np.float64) * second.data[b].astype(np.float64)
         pairs = [(self.terms[j], float(p)) for j, p in zip(columns, products, strict=True)]
@@ -259,7 +259,7 @@ class LexicalEncoder:
         offsets = np.concatenate([[0], np.cumsum([len(word) for word in words], dtype=np.int64)]).astype(
             np.int64
         )
-        arrays = {
+        arrays: Arrays = {
             "terms": np.frombuffer(b"".join(words), dtype=np.uint8),
             "offsets": offsets,
             "idf": self.idf,
@@ -277,22 +277,22 @@ class LexicalEncoder:
         """
         try:
             blob, offsets = arrays["terms"].astype(np.uint8).tobytes(), arrays["offsets"]
-            terms = [blob[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+            terms = [blob[a:b].decode() for a, b in pairwise(offsets)]
             idf = np.asarray(arrays["idf"], dtype=np.float32)
             encoder = cls(terms, idf, LexicalConfig.model_validate(info["config"]))
         except (KeyError, ValueError) as fault:
             raise ModelFormatError(
-                f"the lexical encoder of this model is damaged: {fault}; fit it again"
+                f"the lexical encoder of this model is damaged ({one_line(fault)}): fit it again"
             ) from fault
         if encoder.fingerprint != info.get("fingerprint"):
             raise ModelFormatError(
-                "the lexical encoder of this model is damaged: its hash differs; fit it again"
+                "the lexical encoder of this model is damaged (its hash differs): fit it again"
             )
         return encoder
 
 
 def _count(texts: Sequence[str], column: Any, ngrams: tuple[int, int], run: RunOptions, label: str) -> Rows:
-    """Return how often each term occurs: float32 (n, largest column + 1), columns sorted, without duplicates."""
+    """Return how often each term occurs: float32 (n, largest column + 1), columns sorted."""
     blocks: list[NDArray[np.int32]] = []
     lengths = np.zeros(len(texts), dtype=np.int64)
     for start in range(0, len(texts), _BLOCK):

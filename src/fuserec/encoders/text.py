@@ -1,4 +1,4 @@
-"""Which text of an item is encoded: configured columns of the items table, joined. Cleaning was done at reading."""
+"""Which text of an item is encoded: configured columns of the items table, joined."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def item_text(table: pl.DataFrame, config: TextConfig | None = None) -> list[str
     Returns
     -------
     list of str
-        One text a row, ``""`` where an item has none. Lists are joined with ``", "``; nulls and empty values are
-        skipped.
+        One text a row, ``""`` where an item has none. Lists are joined with ``", "``; nulls and empty values
+        are skipped.
 
     Raises
     ------

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from fuserec.encoders.base import State, Vectors, unit_rows
+from fuserec.encoders.base import State, Vectors, one_line, unit_rows
 from fuserec.errors import DataError, ModelFormatError
 
 _NO_SPREAD = 1e-10
@@ -24,25 +24,39 @@ class WhiteningConfig(BaseModel):
     dim: int | None = Field(
         default=None, ge=1, description="Principal directions that are kept; none: all, turned back (ZCA)."
     )
-    exponent: float = Field(
-        default=1.0, ge=0, le=1, description="1 whitens fully, 0 only centres; between: relaxed whitening."
-    )
-    shrinkage: float = Field(
-        default=0.01,
+    exponent: float | None = Field(
+        default=None,
         ge=0,
         le=1,
-        description="Share of the mean variance mixed into every direction's, so that directions of noise are not blown up.",
+        description="1 whitens fully, 0 only centres, between: relaxed; left out: more, the more texts "
+        "there are, up to 0.75.",
+    )
+    shrinkage: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of the mean variance mixed into every direction's, so that noise is not blown up.",
     )
     center: bool = Field(default=True, description="Whether the mean vector is taken away first.")
+
+
+def relaxed_exponent(n_texts: int, dim: int) -> float:
+    """Return how far to whiten where that is not configured: ``0.75 · n / (n + 2 dim)``.
+
+    Full whitening with no more texts than dimensions makes any two texts equally unlike (their Gram matrix
+    becomes the identity): the fewer texts there are to know the spread from, the less it may be trusted.
+    """
+    return 0.75 * n_texts / (n_texts + 2 * dim)
 
 
 class Whitening:
     """A linear map fitted to vectors: centre, turn, divide by the spread, scale to unit length.
 
-    ``y = (x - mean) · U · diag(λ_s^(-exponent/2)) [· Uᵀ]`` with ``λ_s = (1 - shrinkage) λ + shrinkage · mean(λ)`` and U, λ
-    the eigenvectors and eigenvalues of the covariance. Full whitening of sentence vectors: Su, Cao, Liu and Ou, 2021,
-    Whitening sentence representations; turning back (ZCA): Kessy, Lewin and Strimmer, 2018, Optimal whitening and
-    decorrelation; relaxed whitening for recommendation: Zhang and others, 2024, Are ID embeddings necessary?
+    ``y = (x - mean) · U · diag(λ_s^(-exponent/2)) [· Uᵀ]`` with ``λ_s = (1 - shrinkage) λ + shrinkage ·
+    mean(λ)`` and U, λ the eigenvectors and eigenvalues of the covariance. Full whitening of sentence vectors:
+    Su, Cao, Liu and Ou, 2021, Whitening sentence representations; turning back (ZCA): Kessy, Lewin and
+    Strimmer, 2018, Optimal whitening and decorrelation; relaxed whitening for recommendation: Zhang and
+    others, 2024, Are ID embeddings necessary?
 
     Parameters
     ----------
@@ -70,8 +84,8 @@ class Whitening:
     def fit(cls, vectors: Vectors, config: WhiteningConfig | None = None) -> Self:
         """Learn mean and map from the rows that are not zero (a zero row is an item without text).
 
-        Where fewer than two texts differ there is no spread to divide by, and the map is the identity (its first
-        ``dim`` columns), without centring.
+        Where fewer than two texts differ there is no spread to divide by, and the map is the identity (its
+        first ``dim`` columns), without centring.
 
         Parameters
         ----------
@@ -97,11 +111,12 @@ class Whitening:
         spread = float(np.trace(covariance)) / dim_in
         if len(rows) < 2 or spread < _NO_SPREAD:
             return cls(np.zeros(dim_in, np.float32), np.eye(dim_in, dim_out, dtype=np.float32), config)
+        exponent = relaxed_exponent(len(rows), dim_in) if config.exponent is None else config.exponent
         values, directions = np.linalg.eigh(covariance)
         values, directions = values[::-1], directions[:, ::-1]
         shrunk = (1 - config.shrinkage) * np.maximum(values, 0) + config.shrinkage * spread
         floor = max(spread * 1e-9, float(shrunk[0]) * 1e-12)
-        scale = np.where(shrunk > floor, np.maximum(shrunk, floor), np.inf) ** (-config.exponent / 2)
+        scale = np.where(shrunk > floor, np.maximum(shrunk, floor), np.inf) ** (-exponent / 2)
         matrix = directions * scale
         matrix = matrix @ directions.T if config.dim is None else matrix[:, :dim_out]
         return cls(mean.astype(np.float32), matrix.astype(np.float32), config)
@@ -118,7 +133,7 @@ class Whitening:
         float32 (n, dim)
         """
         has_text = np.any(vectors != 0, axis=1)
-        moved = (vectors - self.mean) @ self.matrix
+        moved = np.asarray((vectors - self.mean) @ self.matrix, dtype=np.float32)
         moved[~has_text] = 0
         return unit_rows(moved)
 
@@ -140,10 +155,11 @@ class Whitening:
             config = WhiteningConfig.model_validate(info["config"])
         except (KeyError, ValueError) as fault:
             raise ModelFormatError(
-                f"the whitening of this model is damaged: {fault}; fit it again"
+                f"the whitening of this model is damaged ({one_line(fault)}): fit it again"
             ) from fault
         if mean.ndim != 1 or matrix.ndim != 2 or matrix.shape[0] != mean.size:
             raise ModelFormatError(
-                f"the whitening of this model is damaged: mean {mean.shape} and matrix {matrix.shape} do not fit together"
+                f"the whitening of this model is damaged (mean {mean.shape}, "
+                f"matrix {matrix.shape}): fit it again"
             )
         return cls(mean, matrix, config)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from fuserec.data.splits import Holdout, SplitConfig, hold_out
+from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError
 from fuserec.fusion.calibration import Calibration
 from fuserec.fusion.candidates import CandidateTable, candidate_table
@@ -79,6 +80,7 @@ class Blend(Scorer):
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         """Fit the parts on inner train, learn the fusion on validation, refit the parts on everything."""
         held = hold_out(train, self.config.validation, run.seed, "validation")
+        held = held_with_words(held, train, features, run)
         self.parts = fit_parts(self.parts, held.train, features, run)
         taught = self.taught(held, run)
         self._learnt, self.parts = taught._learnt, taught.parts
@@ -260,12 +262,25 @@ class Blend(Scorer):
         }
         return arrays, {"figures": learnt.figures}
 
+    def restored(self, arrays: Arrays, meta: Meta) -> Blend:
+        """Return the fusion of fitted parts with the numbers that :meth:`state` gave."""
+        other = type(self)(self.config, self.parts)
+        other._restore(arrays, meta)
+        other._fitted = True
+        return other
+
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
         weights = BlendWeights(arrays["weights"], arrays["constants"], arrays["offsets"])
         calibration = Calibration(arrays["calibration.scores"], arrays["calibration.probabilities"])
         self._learnt = Learnt(weights, calibration, arrays["ratings"], dict(meta["figures"]))
         self._cohorts = arrays["cohorts"]
         self._threads = 1
+
+
+def held_with_words(held: Holdout, dataset: Dataset, features: ItemFeatures, run: RunOptions) -> Holdout:
+    """Return held-out queries with the words that were stored before their moment."""
+    words = stored_words(dataset, held.queries.users, held.queries.at, past_only=True)
+    return replace(held, queries=with_words(held.queries, words, features, run))
 
 
 def fit_parts(
@@ -336,7 +351,7 @@ def _rating_weights(parts: Mapping[str, Scorer], held: Holdout) -> np.ndarray:
     """Return float64 (n_parts,): non-negative least squares of held-out ratings on the parts' predictions."""
     weights = np.zeros(len(parts))
     rated = np.isfinite(held.ratings)
-    able = [p for p, part in enumerate(parts.values()) if part.capabilities.predicts]
+    able = [p for p, part in enumerate(parts.values()) if part.can_predict]
     if not able or rated.sum() < 50:
         return weights
     from scipy.optimize import nnls

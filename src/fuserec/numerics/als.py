@@ -1,29 +1,29 @@
-"""Implicit alternating least squares (Hu, Koren, Volinsky 2008) by relaxed conjugate gradients in whitened factors.
+"""Implicit alternating least squares (Hu, Koren, Volinsky 2008), by relaxed gradients in whitened factors.
 
-Minimised is the sum over all users and items of ``c (p - u.v)^2``, with p = 1 and a given confidence c where there
-is an interaction, p = 0 and c = 1 where there is none, plus ``regularization (|U|^2 + |V|^2)``.
+Minimised is the sum over all users and items of ``c (p - u.v)^2``, with p = 1 and a given confidence c where
+there is an interaction, p = 0 and c = 1 where there is none, plus ``regularization (|U|^2 + |V|^2)``.
 
-With V fixed the row u solves ``(P + sum (c - 1) v v') u = sum c v``, where ``P = V'V + regularization I`` is the
-same for all rows. Three things make a sweep cheap:
+With V fixed the row u solves ``(P + sum (c - 1) v v') u = sum c v``, where ``P = V'V + regularization I`` is
+the same for all rows. Three things make a sweep cheap:
 
-* With the Cholesky factor of P the variables are changed so that P becomes the identity. The product with P that
-  conjugate gradients (Takacs, Pilaszy, Tikk 2011) need at every step disappears, and the system that remains is so
-  well conditioned that one step from the last sweep's solution is enough.
-* That step is over-relaxed (Young 1954): a point beyond a minimum on a line, at less than twice the distance, is
-  still lower than the start, so the objective falls in every sweep, and it falls about twice as fast. The first and
-  the last sweeps go to the minimum itself.
+* With the Cholesky factor of P the variables are changed so that P becomes the identity. The product with P
+  that conjugate gradients (Takacs, Pilaszy, Tikk 2011) need at every step disappears, and the system that
+  remains is so well conditioned that one step from the last sweep's solution is enough.
+* That step is over-relaxed (Young 1954): a point beyond a minimum on a line, at less than twice the distance,
+  is still lower than the start, so the objective falls in every sweep, and falls about twice as fast. The
+  first and the last sweep go to the minimum itself.
 * No linear algebra library is called whose threads would compete with those over the rows.
 """
 
 # ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fuserec.errors import ConfigError
+from fuserec.numerics.arrays import Csr, Doubles, Floats, Hashes, Ints, Real, Rows
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.numerics.sparse import csr_parts
@@ -31,14 +31,6 @@ from fuserec.numerics.sparse import csr_parts
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scipy import sparse
-
-Floats: TypeAlias = NDArray[np.float32]
-Doubles: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int32]
-Offsets: TypeAlias = NDArray[np.int64]
-Hashes: TypeAlias = NDArray[np.uint64]
-Csr: TypeAlias = "sparse.csr_array | sparse.csr_matrix"
 
 _RELAXATION = 1.5  # best of 1.0 to 1.9 over confidences of 1 to 41 together with the scale of the start
 _PIECES = 32  # rows are always cut into as many pieces, so that sums do not depend on the threads
@@ -63,8 +55,8 @@ class Whitening(NamedTuple):
 
 
 @kernel
-def _random_rows(seeds: Hashes, scale: float, rows: Floats) -> None:
-    """Fill each row with numbers in [0, scale) that depend on its seed alone (SplitMix64, Steele et al. 2014)."""
+def _random_rows(seeds: Hashes, scale: Real, rows: Floats) -> None:
+    """Fill each row with numbers in [0, scale) made of its seed alone (SplitMix64, Steele et al. 2014)."""
     for r in range(len(seeds)):
         state = seeds[r]
         for c in range(rows.shape[1]):
@@ -77,7 +69,7 @@ def _random_rows(seeds: Hashes, scale: float, rows: Floats) -> None:
 
 
 @kernel(reassociate=True)
-def _dot(a: Floats, b: Floats) -> float:
+def _dot(a: Floats, b: Floats) -> Real:
     """Return the inner product."""
     total = np.float32(0)
     for f in range(len(a)):
@@ -148,9 +140,9 @@ def _factorise(gram: Doubles, lower: Doubles, inverse: Doubles) -> bool:
 
 @kernel(reassociate=True)
 def _add_items(
-    items: Ints, weights: Floats, shift: float, slope: float, factors: Floats, point: Floats, total: Floats
+    items: Ints, weights: Floats, shift: Real, slope: Real, factors: Floats, point: Floats, total: Floats
 ) -> None:
-    """Add ``(shift c + slope (c - 1) (v.point)) v`` to ``total`` for the items of a row, c being their weights."""
+    """Add ``(shift c + slope (c - 1) (v.point)) v`` to ``total`` for the items of a row with weights c."""
     width, n, p, one = len(point), len(items), 0, np.float32(1)
     # Four items at a time: the point and the total are loaded and stored a quarter as often.
     while p + 4 <= n:
@@ -180,15 +172,15 @@ def _add_items(
 
 @kernel(reassociate=True)
 def _solve_rows(
-    rows: tuple[Offsets, Ints, Floats],
+    rows: Rows,
     white: Whitening,
     steps: int,
-    relaxation: float,
+    relaxation: Real,
     lo: int,
     hi: int,
     solution: Floats,
 ) -> None:
-    """Improve the rows lo to hi of a solution by conjugate gradients, stopping where float32 has no more to gain."""
+    """Improve the rows lo to hi of a solution by conjugate gradients, until float32 has no more to gain."""
     starts, items, weights = rows
     width = solution.shape[1]
     x, image = np.empty(width, np.float32), np.empty(width, np.float32)
@@ -250,9 +242,7 @@ def whiten(factors: Floats, regularization: float, threads: int = 1) -> Whitenin
     gram[np.diag_indices(width)] += regularization
     lower, inverse = np.zeros((width, width)), np.zeros((width, width))
     if not _factorise(gram, lower, inverse):
-        raise ConfigError(
-            f"ALS: the factors are not finite or not independent; regularization must be above 0, got {regularization}"
-        )
+        raise ConfigError(f"ALS: factors are not finite, or regularization ({regularization}) is not above 0")
     white = Whitening(np.empty_like(factors), lower.astype(np.float32), inverse.astype(np.float32))
     change = np.ascontiguousarray(white.inverse.T)
     _over_pieces(lambda _, lo, hi: _change_rows(factors, change, lo, hi, white.factors), n, threads)
@@ -267,16 +257,18 @@ def _change_rows(rows: Floats, matrix: Floats, lo: int, hi: int, out: Floats) ->
 
 
 def _solve(
-    rows: tuple[Offsets, Ints, Floats],
+    rows: Rows,
     white: Whitening,
     solution: Floats,
     steps: int,
-    relaxation: float,
+    relaxation: Real,
     threads: int,
 ) -> None:
     """Improve all rows of a solution in place."""
     _over_pieces(
-        lambda _, lo, hi: _solve_rows(rows, white, steps, relaxation, lo, hi, solution), len(solution), threads
+        lambda _, lo, hi: _solve_rows(rows, white, steps, relaxation, lo, hi, solution),
+        len(solution),
+        threads,
     )
 
 
@@ -304,7 +296,8 @@ def als_fit(
     regularization : float
         Above 0; weight of the squared factors.
     item_seeds : uint64 (m,)
-        One per item, a hash of its id: where its factors start does not depend on its place. Users start at 0.
+        One per item, a hash of its id: where its factors start does not depend on its place. Users
+        start at 0.
     threads : int
         The result does not depend on it.
     steps : int
@@ -351,12 +344,14 @@ def fold_in(histories: Csr, white: Whitening, *, threads: int = 1) -> Floats:
     float32 (q, f)
     """
     solution = np.zeros((histories.shape[0], white.lower.shape[0]), np.float32)
-    _solve(csr_parts(histories), white, solution, _EXACT_STEPS, 1.0, threads if len(solution) > _PIECES else 1)
+    _solve(
+        csr_parts(histories), white, solution, _EXACT_STEPS, 1.0, threads if len(solution) > _PIECES else 1
+    )
     return solution
 
 
 @kernel
-def _observed(rows: tuple[Offsets, Ints, Floats], users: Floats, items: Floats) -> float:
+def _observed(rows: Rows, users: Floats, items: Floats) -> Real:
     """Return the part of the objective in which observed pairs differ from unobserved ones."""
     starts, columns, weights = rows
     total = 0.0
@@ -367,7 +362,7 @@ def _observed(rows: tuple[Offsets, Ints, Floats], users: Floats, items: Floats) 
     return total
 
 
-def objective(confidences: Csr, users: Floats, items: Floats, regularization: float) -> float:
+def objective(confidences: Csr, users: Floats, items: Floats, regularization: float) -> Real:
     """Return what :func:`als_fit` minimises.
 
     Parameters

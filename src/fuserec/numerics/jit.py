@@ -1,7 +1,7 @@
 """One way to compile a kernel: no global lock, cached on disk where the disk can be written.
 
 Kernels are never numba-parallel: its thread pool may not be entered from two threads at once. They work on a
-range of rows instead, and :func:`fuserec.numerics.parallel.over_ranges` spreads the ranges over Python threads.
+range of rows instead, and :func:`fuserec.numerics.parallel.over_ranges` spreads the ranges over threads.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# Sums may be taken in another order and products fused; NaN, infinities and division keep their meaning.
-_REASSOCIATE = {"reassoc", "contract", "nsz"}
+_FUSE = {"contract"}
+# NaN, infinities and division keep their meaning.
+_REASSOCIATE = {"contract", "reassoc", "nsz"}
 
 
 def _cache_is_possible() -> bool:
-    """Return whether compiled code can be kept on disk, falling back to the user cache and the temporary folder."""
+    """Return whether compiled code can be kept: beside the source, in the user's or a temporary folder."""
     if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
         return True
     import platformdirs
@@ -40,11 +41,11 @@ def kernel(function: F) -> F: ...
 
 
 @overload
-def kernel(*, reassociate: bool = False, inline: bool = False) -> Callable[[F], F]: ...
+def kernel(*, reassociate: bool = False, fuse: bool = False, inline: bool = False) -> Callable[[F], F]: ...
 
 
 def kernel(
-    function: F | None = None, *, reassociate: bool = False, inline: bool = False
+    function: F | None = None, *, reassociate: bool = False, fuse: bool = False, inline: bool = False
 ) -> F | Callable[[F], F]:
     """Compile a function to machine code that releases the global lock.
 
@@ -53,21 +54,25 @@ def kernel(
     function : callable, optional
         Present when used as a bare ``@kernel``.
     reassociate : bool
-        Sums may be reordered and products fused, which is what lets a dot product use vector instructions. Not for
-        kernels that test for negative zero.
+        Sums may be reordered and products fused into them, which lets an inner product use vector
+        instructions. Not for kernels that test for negative zero.
+    fuse : bool
+        Products are fused into sums in the order that is written: equal results whatever the loop.
     inline : bool
-        Leave the function open to being merged into the kernels that call it; it gets no cache entry of its own.
+        The function is merged into the kernels that call it, and has no cache entry of its own.
     """
     import numba
 
+    flags = _REASSOCIATE if reassociate else _FUSE if fuse else False
+
     def compile_it(plain: F) -> F:
-        compiled: F = numba.njit(
+        compiled: Any = numba.njit(
             nogil=True,
             cache=_cache_is_possible() and not inline,
             error_model="numpy",
-            fastmath=_REASSOCIATE if reassociate else False,
+            fastmath=flags,
             forceinline=inline,
         )(plain)
-        return compiled
+        return cast("F", compiled)
 
     return compile_it if function is None else compile_it(function)

@@ -6,24 +6,20 @@ Only the upper triangle is computed, factorised and inverted; the other half is 
 # ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from fuserec.errors import ConfigError
+from fuserec.numerics.arrays import Csr, Floats, Ints, Offsets
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.numerics.sparse import csr_parts
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    pass
 
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int32]
-Offsets: TypeAlias = NDArray[np.int64]
-Csr: TypeAlias = "sparse.csr_array | sparse.csr_matrix"
 
 _SPARSE_COST = 50  # a product reached through an index costs as much as this many of a dense block
 _DENSE_BLOCK = 2**22  # numbers of a dense block of rows: 16 MiB

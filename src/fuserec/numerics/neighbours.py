@@ -1,16 +1,16 @@
 """The nearest of many sparse vectors, without the full matrix of all pairs."""
 
+# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from fuserec.errors import ConfigError
+from fuserec.numerics.arrays import Csr, Floats, Hashes, Ints, Offsets, Real, TopK
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
+from fuserec.numerics.selection import MASKED, best_of_list, best_of_row, make_scratch, order_row, score_bits
 from fuserec.numerics.similarity import (
     Queries,
     Reference,
@@ -24,13 +24,6 @@ from fuserec.numerics.similarity import (
     sums_per_vector,
 )
 from fuserec.numerics.sparse import csr_parts
-from fuserec.numerics.topk import MASKED, TopK, best_of_list, best_of_row, ordered
-
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int32]
-Offsets: TypeAlias = NDArray[np.int64]
-Hashes: TypeAlias = NDArray[np.uint64]
-Csr: TypeAlias = "sparse.csr_array | sparse.csr_matrix"
 
 _SPARSE_SHARE = 8  # a query that reaches fewer than 1 / 8 of the vectors keeps a list of them
 
@@ -40,7 +33,7 @@ def _nearest_rows(
     known: Reference,
     queries: Queries,
     width: int,
-    shrinkage: float,
+    shrinkage: Real,
     own: Ints,
     ties: Hashes,
     lo: int,
@@ -51,10 +44,9 @@ def _nearest_rows(
 ) -> None:
     """Write the nearest vectors of the queries lo to hi; only similarities above 0 count."""
     n, k = len(known.sizes), items.shape[1]
-    sums, row = np.zeros(width * n, np.float32), np.zeros(n, np.float32)
-    found, lanes, keys = np.empty(n + 1, np.int32), np.empty(2 * k, np.int32), np.empty(n + 1, np.uint64)
+    sums, row, scratch = np.zeros(width * n, np.float32), np.zeros(n, np.float32), make_scratch(n, k)
     levels, positive = np.empty(n, np.int32), row.view(np.int32)  # positive floats sort as their bits do
-    buffer = np.empty(known.bits.shape[1], np.uint64)
+    found, buffer = scratch.found, np.empty(known.bits.shape[1], np.uint64)
     for r in range(lo, hi):
         columns = queries.columns[queries.starts[r] : queries.starts[r + 1]]
         weights = queries.values[queries.starts[r] : queries.starts[r + 1]]
@@ -67,16 +59,16 @@ def _nearest_rows(
                 row[self] = 0
             for j in range(n):
                 levels[j] = positive[j] if row[j] > 0 else np.int32(MASKED)
-            count = best_of_row(levels, n, k, ties, lanes, keys, found)
+            count = best_of_row(levels, k, ties, scratch)
         else:
             reached = reached_similarities(known, width, columns, sums, inverse, shrinkage, row, found)
-            count = 0
+            count = np.int64(0)
             for c in range(reached):
                 j = found[c]
                 if row[j] > 0 and j != self:
                     found[count], levels[count] = j, positive[j]
                     count += 1
-            count = best_of_list(levels, found, count, k, ties, keys)
+            count = best_of_list(levels, count, k, ties, scratch)
         counts[r] = count
         items[r, :count], items[r, count:], similarities[r, count:] = found[:count], -1, -np.inf
         for c in range(count):
@@ -145,7 +137,7 @@ def neighbours(
     Parameters
     ----------
     vectors : CSR (n, m)
-        What is compared: items over users (``X.T.tocsr()``) for item neighbours, users over items for user neighbours.
+        What is compared: items over users (``X.T.tocsr()``), or users over items.
     k, kind, ties, shrinkage, threads
         As in :func:`nearest` and :func:`reference`.
 
@@ -186,22 +178,20 @@ def _best_of_csr(
     longest = 1
     for r in range(lo, hi):
         longest = max(longest, starts[r + 1] - starts[r])
-    keys, levels = np.empty(longest, np.uint64), np.empty(longest, np.int32)
-    found, scores = np.empty(longest, np.int32), np.empty(len(ties), np.float32)
-    one = np.empty(1, np.float32)
-    bits = one.view(np.int32)
+    levels, scratch = np.empty(longest, np.int32), make_scratch(longest, 1)
+    found, bits = scratch.found, kept.view(np.int32)
     for r in range(lo, hi):
-        n = 0
-        for p in range(starts[r], starts[r + 1]):
-            if values[p] > -np.inf:
-                one[0] = values[p] + np.float32(0.0)  # -0.0 becomes 0.0
-                scores[columns[p]] = values[p]
-                found[n], levels[n] = columns[p], ordered(bits[0])
+        columns_of_row = columns[starts[r] : starts[r + 1]]
+        order_row(values[starts[r] : starts[r + 1]].view(np.int32), levels)
+        n = np.int64(0)
+        for c in range(len(columns_of_row)):
+            if levels[c] > MASKED:
+                found[n], levels[n] = columns_of_row[c], levels[c]
                 n += 1
-        n = best_of_list(levels, found, n, k, ties, keys)
+        n = best_of_list(levels, n, k, ties, scratch)
         counts[r] = n
         for c in range(n):
-            items[r, c], kept[r, c] = found[c], scores[found[c]]
+            items[r, c], bits[r, c] = found[c], score_bits(scratch.keys[c])
 
 
 def rows_topk(matrix: Csr, k: int, *, ties: Hashes, threads: int = 1) -> sparse.csr_matrix:

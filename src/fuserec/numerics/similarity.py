@@ -1,42 +1,36 @@
 """Similarities of sparse query vectors with many sparse vectors.
 
-Row by row (Gustavson 1978): the vectors that share a column with a query are reached through the transposed matrix,
-and what a similarity needs is summed in one small array per thread.
+Row by row (Gustavson 1978): the vectors that share a column with a query are reached through the transposed
+matrix, and what a similarity needs is summed in one small array per thread.
 
-==========  =====================================================================================================
+==========  ===============================================================================================
 kind        similarity of x and y
-==========  =====================================================================================================
+==========  ===============================================================================================
 dot         x.y
 cosine      x.y / (|x| |y|), a zero vector gives 0
 jaccard     shared columns / columns of either; values are not looked at
-pearson     correlation over the shared columns with the means over those columns; fewer than two give 0
+pearson     correlation over the shared columns, with the means over those; fewer than two give 0
 euclidean   1 / (1 + d), d over the shared columns; none give 0
-==========  =====================================================================================================
+==========  ===============================================================================================
 
 With a shrinkage of s, a similarity that rests on n shared columns is multiplied by n / (n + s).
 """
 
+# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from fuserec.errors import ConfigError
 from fuserec.errors import nearest as nearest_word
+from fuserec.numerics.arrays import Csr, Floats, Ints, Offsets, Real, Whole, Words
 from fuserec.numerics.bits import count_shared, pack, set_bits
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.numerics.sparse import csr_parts
-
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int32]
-Offsets: TypeAlias = NDArray[np.int64]
-Hashes: TypeAlias = NDArray[np.uint64]
-Words: TypeAlias = NDArray[np.uint64]
-Csr: TypeAlias = "sparse.csr_array | sparse.csr_matrix"
 
 DOT, COSINE, JACCARD, EUCLIDEAN, PEARSON = range(5)
 KINDS = {"dot": DOT, "cosine": COSINE, "jaccard": JACCARD, "euclidean": EUCLIDEAN, "pearson": PEARSON}
@@ -103,8 +97,8 @@ def _prepared(vectors: Csr, kind: int) -> Csr:
         )
     if kind != PEARSON:
         return vectors
-    # A correlation does not change when a vector is shifted, and sums of small numbers keep their digits; a whole
-    # shift keeps whole ratings exact.
+    # A correlation does not change when a vector is shifted, and sums of small numbers keep their digits; a
+    # whole shift keeps whole ratings exact.
     sizes = np.diff(vectors.indptr)
     means = np.asarray(vectors.sum(axis=1), np.float64).ravel() / np.maximum(sizes, 1)
     shifted = vectors.data - np.repeat(np.rint(means), sizes).astype(np.float32)
@@ -147,7 +141,7 @@ def as_queries(rows: Csr, kind: int) -> Queries:
 
 
 def _bits(vectors: Csr) -> Words:
-    """Return the pattern of the vectors as bits, or no words where these would take more room than the matrix."""
+    """Return the pattern of the vectors as bits, or no words where these take more room than the matrix."""
     words = -(-vectors.shape[1] // 64)
     if vectors.shape[0] * words > vectors.nnz:
         return np.empty((0, 0), np.uint64)
@@ -169,7 +163,7 @@ def _sum_products(columns: Ints, weights: Floats, known: Reference, sums: Floats
 
 @kernel
 def _sum_pairs(columns: Ints, weights: Floats, known: Reference, distance: bool, sums: Floats) -> None:
-    """Count the shared columns, and beside the count sum the products or the squared differences over them."""
+    """Count the shared columns, and beside it sum the products or the squared differences over them."""
     starts, rows, values = known.starts, known.rows, known.values
     table = sums.reshape(-1, 2)
     for p in range(len(columns)):
@@ -201,7 +195,7 @@ def _sum_moments(columns: Ints, weights: Floats, known: Reference, sums: Floats)
 def fill_sums(
     columns: Ints, weights: Floats, known: Reference, width: int, by_bits: Words, sums: Floats
 ) -> None:
-    """Sum over the shared columns whatever the kind of similarity needs; ``by_bits`` is empty or the query's bits."""
+    """Sum over the shared columns what a similarity needs; ``by_bits`` is empty or room for the query's bits."""
     if by_bits.size:
         set_bits(columns, by_bits)
         count_shared(by_bits, known.bits, sums)
@@ -214,7 +208,7 @@ def fill_sums(
 
 
 @kernel
-def _correlation(sums: Floats, at: int) -> float:
+def _correlation(sums: Floats, at: int) -> Any:
     """Return Pearson's correlation from the six sums of :func:`_sum_moments`."""
     n = np.float64(sums[at])
     if n < 2:
@@ -229,7 +223,7 @@ def _correlation(sums: Floats, at: int) -> float:
 
 
 @kernel(inline=True)
-def _similarity(known: Reference, width: int, sums: Floats, j: int, inverse: float, size: float) -> float:
+def _similarity(known: Reference, width: int, sums: Floats, j: int, inverse: Real, size: Real) -> Any:
     """Return the similarity of vector j and a query of a given size and inverse norm from the sums."""
     if known.kind == PEARSON:
         return np.float32(_correlation(sums, width * j))
@@ -245,7 +239,7 @@ def _similarity(known: Reference, width: int, sums: Floats, j: int, inverse: flo
 
 @kernel
 def all_similarities(
-    known: Reference, width: int, sums: Floats, inverse: float, size: float, shrinkage: float, row: Floats
+    known: Reference, width: int, sums: Floats, inverse: Real, size: Real, shrinkage: Real, row: Floats
 ) -> None:
     """Turn the sums of a query into its similarities with all vectors, and clear the sums."""
     n = len(row)
@@ -267,14 +261,15 @@ def reached_similarities(
     width: int,
     columns: Ints,
     sums: Floats,
-    inverse: float,
-    shrinkage: float,
+    inverse: Real,
+    shrinkage: Real,
     row: Floats,
     found: Ints,
-) -> int:
-    """List the vectors that share a column with a query, each once, and clear their sums; return how many there are.
+) -> Whole:
+    """List the vectors that share a column with a query, each once; return how many there are.
 
-    For a query that reaches few vectors: work is in proportion to these. ``row[j]`` receives the similarity of each.
+    For a query that reaches few vectors: work is in proportion to these. ``row[j]`` receives the similarity
+    of each, and their sums are cleared.
     """
     n, size = 0, np.float32(len(columns))
     for p in range(len(columns)):
@@ -297,7 +292,7 @@ def reached_similarities(
 
 
 @kernel
-def products_of(columns: Ints, starts: Offsets) -> int:
+def products_of(columns: Ints, starts: Offsets) -> Whole:
     """Return how many products a query takes."""
     total = 0
     for p in range(len(columns)):
@@ -306,8 +301,8 @@ def products_of(columns: Ints, starts: Offsets) -> int:
 
 
 @kernel
-def bits_for(known: Reference, queries: Queries, reach: int, buffer: Words) -> Words:
-    """Return the buffer where counting bits is the cheaper way for a query, and none of it where it is not."""
+def bits_for(known: Reference, queries: Queries, reach: Whole, buffer: Words) -> Words:
+    """Return the buffer where counting bits is the cheaper way for a query, and none of it otherwise."""
     words = known.bits.shape[1]
     cheap = queries.ones and words > 0 and len(known.sizes) * words < _BITS_PER_PRODUCT * reach
     return buffer if cheap else buffer[:0]
@@ -315,7 +310,7 @@ def bits_for(known: Reference, queries: Queries, reach: int, buffer: Words) -> W
 
 @kernel
 def _similarity_rows(
-    known: Reference, queries: Queries, width: int, shrinkage: float, lo: int, hi: int, out: Floats
+    known: Reference, queries: Queries, width: int, shrinkage: Real, lo: int, hi: int, out: Floats
 ) -> None:
     """Write the similarities of the queries lo to hi with all vectors."""
     sums = np.zeros(width * len(known.sizes), np.float32)
@@ -328,7 +323,7 @@ def _similarity_rows(
         all_similarities(known, width, sums, queries.inverse[r], np.float32(len(columns)), shrinkage, out[r])
 
 
-def sums_per_vector(known: Reference, queries: Queries, shrinkage: float) -> int:
+def sums_per_vector(known: Reference, queries: Queries, shrinkage: Real) -> int:
     """Return how many sums per vector a kind of similarity needs."""
     if known.kind == PEARSON:
         return 8

@@ -3,30 +3,27 @@
 ``score = x @ M`` where x is a row of weights over items. M is sparse (neighbours) or dense (EASE).
 """
 
+# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fuserec.numerics.arrays import Floats, Ints, Offsets, Rows
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int32]
-Offsets: TypeAlias = NDArray[np.int64]
-Parts: TypeAlias = tuple[Offsets, Ints, Floats]
 
 _PANEL = 128  # columns of a dense matrix held at a time: thousands of its rows stay in the cache
 _WORK_PER_THREAD = 200_000  # multiplications below which a thread costs more than it saves
 
 
-def csr_parts(matrix: sparse.csr_array | sparse.csr_matrix) -> Parts:
-    """Return ``(indptr int64, indices int32, values float32)`` of a CSR matrix, copied only where a type differs."""
+def csr_parts(matrix: sparse.csr_array | sparse.csr_matrix) -> Rows:
+    """Return ``(indptr int64, indices int32, values float32)``, copied only where a type differs."""
     return (
         np.ascontiguousarray(matrix.indptr, np.int64),
         np.ascontiguousarray(matrix.indices, np.int32),
@@ -55,11 +52,11 @@ def _rows_times_csr(
                 out[r, columns[q]] += weight * values[q]
 
 
-@kernel(reassociate=True)
+@kernel(fuse=True)
 def _add_panel(
     starts: Offsets, items: Ints, weights: Floats, panel: Floats, out: Floats, left: int, lo: int, hi: int
 ) -> None:
-    """Fill ``out[lo:hi, left:left + width]`` with the product of sparse rows and the ``width`` columns of a panel."""
+    """Fill ``out[lo:hi, left:left + width]`` with the product of sparse rows and a panel of that width."""
     width = panel.shape[1]
     total = np.empty(width, np.float32)
     for r in range(lo, hi):
@@ -185,7 +182,7 @@ def csr_times_dense(
 ) -> Floats:
     """Return ``X @ M`` as a dense array, for sparse rows X and a dense M.
 
-    Many rows are multiplied panel by panel, so that a panel of M is read from the cache; few rows read M directly.
+    Many rows are multiplied panel by panel, each read from the cache; few rows read M directly.
 
     Parameters
     ----------
@@ -232,7 +229,7 @@ def csr_times_dense(
     return result
 
 
-def _rows(indptr: Offsets, indices: Ints, values: Floats) -> Parts:
+def _rows(indptr: Offsets, indices: Ints, values: Floats) -> Rows:
     """Return query rows with the types the kernels are compiled for."""
     return (
         np.ascontiguousarray(indptr, np.int64),

@@ -1,205 +1,185 @@
-"""Exact top-k of score rows: descending, ties settled by a hash and never by position, excluded items never returned.
+"""Exact top-k of score rows: descending, ties settled by a hash, never by position; exclusions respected."""
 
-A row is first reduced to a few candidates by a threshold that at least ``k`` of its values reach: the row is folded
-onto ``2 k`` lanes, and the k-th largest lane maximum is such a threshold. Candidates are then sorted on one 64-bit
-integer that holds the score and the hash.
-"""
-
+# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fuserec.errors import RequestError
+from fuserec.numerics.arrays import Flags, Floats, Hashes, Ints, Offsets, TopK, Whole
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
-
-Floats: TypeAlias = NDArray[np.float32]
-Ints: TypeAlias = NDArray[np.int32]
-Offsets: TypeAlias = NDArray[np.int64]
-Hashes: TypeAlias = NDArray[np.uint64]
-TopK: TypeAlias = tuple[Ints, Floats, Ints]
+from fuserec.numerics.selection import MASKED, Scratch, best_of_row, make_scratch, order_row, score_bits
 
 _MIN_ROWS_PER_THREAD = 32  # below this a thread costs more than it saves
-_INSERTION = 12  # ranges no longer than this are sorted by insertion
-_LOWEST = -(2**31)  # sorts below every float
+_TOGETHER = 4  # users whose scores are held at once
+_TILE = 64  # items of a tile: its factors stay in the first cache
 
 
-@kernel(inline=True)
-def ordered(bits: int) -> int:
-    """Map the bits of a float32 (as int32) to an integer that sorts as the float does."""
-    return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
+class Limits(NamedTuple):
+    """What may be returned: CSR rows of excluded items and a mask over all; empty where there is none."""
 
-
-@kernel(inline=True)
-def _before(key_a: int, item_a: int, key_b: int, item_b: int, ties: Hashes) -> bool:
-    """Whether candidate a is ranked before b; the whole hash decides where its upper half is equal."""
-    if key_a != key_b:
-        return key_a > key_b
-    if ties[item_a] != ties[item_b]:
-        return ties[item_a] < ties[item_b]
-    return item_a < item_b
+    starts: Offsets
+    excluded: Ints
+    allowed: Flags
 
 
 @kernel
-def _sort_first(keys: Hashes, items: Ints, n: int, k: int, ties: Hashes) -> None:
-    """Sort candidates so that the first k of n are in place; parts that lie wholly behind k are left alone."""
-    stack = np.empty((64, 2), np.int64)
-    stack[0, 0], stack[0, 1], depth = 0, n, 1
-    while depth > 0:
-        depth -= 1
-        lo, hi = stack[depth, 0], stack[depth, 1]
-        while hi - lo > _INSERTION:
-            mid = (lo + hi) // 2
-            key, item = keys[mid], items[mid]
-            i, j = lo, hi - 1
-            while i <= j:
-                while _before(keys[i], items[i], key, item, ties):
-                    i += 1
-                while _before(key, item, keys[j], items[j], ties):
-                    j -= 1
-                if i <= j:
-                    keys[i], keys[j] = keys[j], keys[i]
-                    items[i], items[j] = items[j], items[i]
-                    i += 1
-                    j -= 1
-            # The longer part waits on the stack, so that the stack stays shallow; parts behind k are dropped.
-            if j + 1 - lo < hi - i:
-                if i < k:
-                    stack[depth, 0], stack[depth, 1] = i, hi
-                    depth += 1
-                hi = j + 1
-            else:
-                stack[depth, 0], stack[depth, 1] = lo, j + 1
-                depth += 1
-                lo = i
-                if lo >= k:
-                    hi = lo
-        for i in range(lo + 1, hi):
-            key, item, j = keys[i], items[i], i
-            while j > lo and _before(key, item, keys[j - 1], items[j - 1], ties):
-                keys[j], items[j] = keys[j - 1], items[j - 1]
-                j -= 1
-            keys[j], items[j] = key, item
-
-
-@kernel
-def _threshold(row: Ints, m: int, k: int, lanes: Ints) -> int:
-    """Return a value that at least k of the first m ordered integers reach, and few more than k do."""
-    n_lanes = 2 * k
-    if m < 2 * n_lanes:
-        return _LOWEST
-    lanes[:n_lanes] = row[:n_lanes]
-    for start in range(n_lanes, m - n_lanes + 1, n_lanes):
-        for lane in range(n_lanes):
-            lanes[lane] = max(lanes[lane], row[start + lane])
-    for j in range(m - m % n_lanes, m):
-        lanes[j % n_lanes] = max(lanes[j % n_lanes], row[j])
-    low, high = np.int64(_LOWEST), np.int64(lanes[:n_lanes].max()) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        reached, level = np.int32(0), np.int32(middle)
-        for lane in range(n_lanes):
-            reached += np.int32(lanes[lane] >= level)
-        if reached >= k:
-            low = middle
-            if reached <= k + k // 16:
-                break
-        else:
-            high = middle
-    return low
-
-
-def _masked_level() -> int:
-    """Return what minus infinity becomes under :func:`ordered`."""
-    bits = int(np.array([-np.inf], np.float32).view(np.int32)[0])
-    return bits ^ 0x7FFFFFFF
-
-
-MASKED = _masked_level()
-"""The ordered integer of what may not be returned."""
-
-
-@kernel
-def best_of_list(row: Ints, found: Ints, n: int, k: int, ties: Hashes, keys: Hashes) -> int:
-    """Sort n candidates, ``row[c]`` being the ordered score of ``found[c]``, as far as the first k; return min(n, k)."""
+def _best(
+    bits: Ints, r: int, row: Ints, limits: Limits, ties: Hashes, scratch: Scratch, items: Ints, values: Ints
+) -> Whole:
+    """Write the best of one row of scores, given by its bits, to row r of the results; return how many."""
+    order_row(bits, row)
+    if limits.allowed.size:
+        for j in range(len(row)):
+            row[j] = row[j] if limits.allowed[j] else np.int32(MASKED)
+    if limits.starts.size:
+        for p in range(limits.starts[r], limits.starts[r + 1]):
+            row[limits.excluded[p]] = np.int32(MASKED)
+    k = items.shape[1]
+    n = best_of_row(row, k, ties, scratch)
     for c in range(n):
-        score = np.uint64(np.int64(row[c]) + 2**31)
-        keys[c] = (score << np.uint64(32)) | (np.uint64(0xFFFFFFFF) - (ties[found[c]] >> np.uint64(32)))
-    _sort_first(keys, found, n, k, ties)
-    return min(n, k)
-
-
-@kernel
-def best_of_row(row: Ints, m: int, k: int, ties: Hashes, lanes: Ints, keys: Hashes, found: Ints) -> int:
-    """Put the positions of the k best of m ordered integers at the front of ``found``; return how many there are.
-
-    Parameters
-    ----------
-    row : int32 (>= m,)
-        :func:`ordered` scores, :data:`MASKED` where an item may not be returned; its front is overwritten.
-    lanes : int32 (2 k,); keys : uint64 (m + 1,); found : int32 (m + 1,)
-        Scratch space.
-    """
-    floor = max(_threshold(row, m, k, lanes), np.int64(MASKED) + 1)
-    level, n = np.int32(floor), 0
-    for j in range(m):
-        found[n] = j
-        n += np.int64(row[j] >= level)
-    for c in range(n):
-        row[c] = row[found[c]]  # found[c] >= c, so nothing is lost that is still to be read
-    return best_of_list(row, found, n, k, ties, keys)
+        items[r, c] = scratch.found[c]
+        values[r, c] = score_bits(scratch.keys[c])
+    items[r, n:] = -1
+    values[r, n:] = np.int32(-8388608)  # the bits of minus infinity
+    return n
 
 
 @kernel
 def _top_rows(
-    scores: Floats,
-    k: int,
-    starts: Offsets,
-    excluded: Ints,
-    allowed: NDArray[np.bool_],
+    bits: Ints, limits: Limits, ties: Hashes, lo: int, hi: int, items: Ints, values: Ints, counts: Ints
+) -> None:
+    """Write the top k of the rows lo to hi of scores given by their bits."""
+    m = bits.shape[1]
+    row, scratch = np.empty(m, np.int32), make_scratch(m, items.shape[1])
+    for r in range(lo, hi):
+        counts[r] = _best(bits[r], r, row, limits, ties, scratch, items, values)
+
+
+@kernel(fuse=True)
+def _multiply_four(users: Floats, tile: Floats, out: Floats) -> None:
+    """Write the inner products of four users (f, 4) with the items of a tile (f, 64), user by user.
+
+    Flat arrays and constant widths leave nothing for the compiler to check at run time. Every sum is taken in
+    the same order, so that a user's scores do not depend on the company.
+    """
+    out[:] = 0
+    for f in range(0, len(users) // 4, 4):
+        u = users[4 * f : 4 * f + 16]
+        a0, a1, a2, a3 = u[0], u[4], u[8], u[12]
+        b0, b1, b2, b3 = u[1], u[5], u[9], u[13]
+        c0, c1, c2, c3 = u[2], u[6], u[10], u[14]
+        d0, d1, d2, d3 = u[3], u[7], u[11], u[15]
+        part = tile[f * _TILE : (f + 4) * _TILE]
+        for j in range(_TILE):
+            w, x, y, z = part[j], part[_TILE + j], part[2 * _TILE + j], part[3 * _TILE + j]
+            out[j] = out[j] + a0 * w + a1 * x + a2 * y + a3 * z
+            out[_TILE + j] = out[_TILE + j] + b0 * w + b1 * x + b2 * y + b3 * z
+            out[2 * _TILE + j] = out[2 * _TILE + j] + c0 * w + c1 * x + c2 * y + c3 * z
+            out[3 * _TILE + j] = out[3 * _TILE + j] + d0 * w + d1 * x + d2 * y + d3 * z
+
+
+@kernel
+def _score_group(
+    users: Floats, lo: int, hi: int, tiles: Floats, packed: Floats, out: Floats, scores: Floats
+) -> None:
+    """Write the scores of the users lo to hi with all items to the first rows of ``scores``."""
+    m = scores.shape[1]
+    for r in range(lo, hi, 4):
+        packed[:] = 0
+        for q in range(min(4, hi - r)):
+            for f in range(users.shape[1]):
+                packed[4 * f + q] = users[r + q, f]
+        for t in range(len(tiles)):
+            _multiply_four(packed, tiles[t], out)
+            left, right = t * _TILE, min(m, (t + 1) * _TILE)
+            for q in range(min(4, hi - r)):
+                scores[r - lo + q, left:right] = out[q * _TILE : q * _TILE + right - left]
+
+
+@kernel
+def _top_products(
+    users: Floats,
+    tiles: Floats,
+    n_items: int,
+    limits: Limits,
     ties: Hashes,
     lo: int,
     hi: int,
     items: Ints,
-    values: Floats,
+    values: Ints,
     counts: Ints,
 ) -> None:
-    """Write the top k of the rows lo to hi; an empty ``starts`` or ``allowed`` means no restriction."""
-    m = scores.shape[1]
-    masked = np.empty(m, np.float32)
-    row = masked.view(np.int32)
-    lanes, keys, found = np.empty(2 * k, np.int32), np.empty(m + 1, np.uint64), np.empty(m + 1, np.int32)
-    nothing = np.float32(-np.inf)
-    for r in range(lo, hi):
-        for j in range(m):
-            score = scores[r, j]
-            masked[j] = (
-                score + np.float32(0.0) if score == score else nothing
-            )  # -0.0 becomes 0.0, NaN is masked
-        if allowed.size:
-            for j in range(m):
-                masked[j] = masked[j] if allowed[j] else nothing
-        if starts.size:
-            for p in range(starts[r], starts[r + 1]):
-                masked[excluded[p]] = nothing
-        for j in range(m):
-            row[j] = ordered(row[j])
-        n = best_of_row(row, m, k, ties, lanes, keys, found)
-        counts[r] = n
-        for c in range(n):
-            items[r, c] = found[c]
-            values[r, c] = scores[r, found[c]]
-        for c in range(n, k):
-            items[r, c] = -1
-            values[r, c] = nothing
+    """Write the top k of the inner products of the users lo to hi with all items."""
+    scores = np.empty((_TOGETHER, n_items), np.float32)
+    packed, out = np.empty(tiles.shape[1] // _TILE * 4, np.float32), np.empty(4 * _TILE, np.float32)
+    row, scratch = np.empty(n_items, np.int32), make_scratch(n_items, items.shape[1])
+    bits = scores.view(np.int32)
+    for first in range(lo, hi, _TOGETHER):
+        last = min(hi, first + _TOGETHER)
+        _score_group(users, first, last, tiles, packed, out, scores)
+        for r in range(first, last):
+            counts[r] = _best(bits[r - first], r, row, limits, ties, scratch, items, values)
 
 
-_NO_OFFSETS = np.empty(0, np.int64)
-_NO_ITEMS = np.empty(0, np.int32)
-_ALL = np.empty(0, np.bool_)
+@kernel
+def _fill_tiles(factors: Floats, tiles: Floats) -> None:
+    """Lay out item factors tile by tile, a factor after another in each."""
+    for item in range(len(factors)):
+        tile, j = tiles[item // _TILE], item % _TILE
+        for f in range(factors.shape[1]):
+            tile[f * _TILE + j] = factors[item, f]
+
+
+class Tiled(NamedTuple):
+    """Item factors laid out for :func:`factor_top_k`; made by :func:`tile_factors`.
+
+    Attributes
+    ----------
+    tiles : float32 (t, f' 64)
+        Per tile of 64 items the values of each factor; f' is f rounded up to a multiple of 4, the rest is 0.
+    n_items, n_factors : int
+        The shape of the factors.
+    """
+
+    tiles: Floats
+    n_items: int
+    n_factors: int
+
+
+def tile_factors(factors: Floats) -> Tiled:
+    """Lay out item factors once for many calls of :func:`factor_top_k`.
+
+    Parameters
+    ----------
+    factors : float32 (m, f)
+    """
+    m, width = factors.shape
+    tiles = np.zeros((-(-m // _TILE), -(-width // 4) * 4 * _TILE), np.float32)
+    _fill_tiles(np.ascontiguousarray(factors, np.float32), tiles)
+    return Tiled(tiles, m, width)
+
+
+def _limits(exclude: tuple[Offsets, Ints] | None, allowed: Flags | None) -> Limits:
+    """Return restrictions with the types the kernels are compiled for."""
+    starts, excluded = (np.empty(0, np.int64), np.empty(0, np.int32)) if exclude is None else exclude
+    mask = np.empty(0, np.bool_) if allowed is None else allowed
+    return Limits(
+        np.ascontiguousarray(starts, np.int64),
+        np.ascontiguousarray(excluded, np.int32),
+        np.ascontiguousarray(mask, np.bool_),
+    )
+
+
+def _results(n: int, m: int, k: int) -> TopK:
+    """Return arrays for the results of n rows of m scores."""
+    if k < 1:
+        raise RequestError(f"k must be at least 1, got {k}")
+    k = min(k, m)
+    return np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.zeros(n, np.int32)
 
 
 def top_k(
@@ -207,7 +187,7 @@ def top_k(
     k: int,
     *,
     exclude: tuple[Offsets, Ints] | None = None,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Flags | None = None,
     ties: Hashes,
     threads: int = 1,
 ) -> TopK:
@@ -237,21 +217,15 @@ def top_k(
     counts : int32 (n,)
         How many of the k exist in each row.
     """
-    if k < 1:
-        raise RequestError(f"top_k: k must be at least 1, got {k}")
     n, m = scores.shape
-    k = min(k, m)
-    items, values, counts = np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.empty(n, np.int32)
-    if k == 0:
-        return items, values, np.zeros(n, np.int32)
-    starts, excluded = exclude if exclude is not None else (_NO_OFFSETS, _NO_ITEMS)
-    rows = np.ascontiguousarray(scores, np.float32)
-    starts, excluded = np.ascontiguousarray(starts, np.int64), np.ascontiguousarray(excluded, np.int32)
-    mask = _ALL if allowed is None else np.ascontiguousarray(allowed, np.bool_)
-    ties = np.ascontiguousarray(ties, np.uint64)
+    items, values, counts = _results(n, m, k)
+    if m == 0:
+        return items, values, counts
+    bits = np.ascontiguousarray(scores, np.float32).view(np.int32)
+    limits, hashes = _limits(exclude, allowed), np.ascontiguousarray(ties, np.uint64)
 
     def work(lo: int, hi: int) -> None:
-        _top_rows(rows, k, starts, excluded, mask, ties, lo, hi, items, values, counts)
+        _top_rows(bits, limits, hashes, lo, hi, items, values.view(np.int32), counts)
 
     over_ranges(work, n, min(threads, 1 + n // _MIN_ROWS_PER_THREAD))
     return items, values, counts
@@ -259,44 +233,44 @@ def top_k(
 
 def factor_top_k(
     users: Floats,
-    factors: Floats,
+    factors: Floats | Tiled,
     k: int,
     *,
     exclude: tuple[Offsets, Ints] | None = None,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Flags | None = None,
     ties: Hashes,
     threads: int = 1,
-    chunk: int = 0,
 ) -> TopK:
-    """Return the k best items of each user by inner product, never holding more than ``chunk`` rows of scores.
+    """Return the k best items of each user by inner product, without a matrix of all scores.
+
+    A user's result does not depend on the other users that are asked for.
 
     Parameters
     ----------
-    users : float32 (n, f); factors : float32 (m, f)
-        Factors of the queries and of the items.
-    chunk : int
-        Rows of scores at a time; 0 takes as many as fit in 16 MiB.
+    users : float32 (n, f)
+        Factors of the queries.
+    factors : float32 (m, f) or Tiled
+        Factors of the items; :func:`tile_factors` saves laying them out at every call.
+    k, exclude, allowed, ties, threads
+        As in :func:`top_k`.
 
     Returns
     -------
     items, values, counts
         As in :func:`top_k`.
     """
-    n, m = len(users), len(factors)
-    k = min(k, m)
-    chunk = chunk or max(1, 2**22 // max(1, m))
-    if n <= chunk:
-        return top_k(users @ factors.T, k, exclude=exclude, allowed=allowed, ties=ties, threads=threads)
-    items, values, counts = np.empty((n, k), np.int32), np.empty((n, k), np.float32), np.empty(n, np.int32)
-    buffer = np.empty((chunk, m), np.float32)
-    for lo in range(0, n, chunk):
-        hi = min(n, lo + chunk)
-        scores = np.matmul(users[lo:hi], factors.T, out=buffer[: hi - lo])
-        part = None
-        if exclude is not None:
-            starts, excluded = exclude
-            part = (starts[lo : hi + 1] - starts[lo], excluded[starts[lo] : starts[hi]])
-        items[lo:hi], values[lo:hi], counts[lo:hi] = top_k(
-            scores, k, exclude=part, allowed=allowed, ties=ties, threads=threads
-        )
+    laid = factors if isinstance(factors, Tiled) else tile_factors(factors)
+    n, m = len(users), laid.n_items
+    if users.shape[1] != laid.n_factors:
+        raise ValueError(f"users have {users.shape[1]} factors and items {laid.n_factors}")
+    items, values, counts = _results(n, m, k)
+    if m == 0:
+        return items, values, counts
+    users = np.ascontiguousarray(users, np.float32)
+    limits, hashes = _limits(exclude, allowed), np.ascontiguousarray(ties, np.uint64)
+
+    def work(lo: int, hi: int) -> None:
+        _top_products(users, laid.tiles, m, limits, hashes, lo, hi, items, values.view(np.int32), counts)
+
+    over_ranges(work, n, min(threads, 1 + n // _MIN_ROWS_PER_THREAD))
     return items, values, counts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field
 from scipy import sparse
 
 from fuserec.numerics.hashing import reseed
+from fuserec.scorers.attribution import attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, known
 from fuserec.settings import Settings
 
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from fuserec.encoders.features import ItemFeatures
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
-
-_ROUNDING = 1e-6
 
 
 class ImplicitALSConfig(Settings):
@@ -144,23 +144,11 @@ class ImplicitALS(Scorer):
             parts = confidence[:, None] * (theirs @ np.linalg.solve(system, white[items[query]].T))
             found.append(
                 [
-                    self._rows(history, parts[:, column], float(score))
-                    for column, score in enumerate(scores[query])
+                    attributed(self.name, zip(repeat("item"), history.tolist(), part.tolist()), score)
+                    for part, score in zip(parts.T, scores[query].tolist(), strict=True)
                 ]
             )
         return found
-
-    def _rows(self, history: np.ndarray, parts: np.ndarray, score: float) -> list[Evidence]:
-        """Return one row a history item, and the residual where rounding leaves one."""
-        rows = [
-            Evidence(self.name, "item", item, part, "attributed")
-            for item, part in zip(history.tolist(), parts.tolist(), strict=True)
-            if part
-        ]
-        residual = score - float(parts.sum())
-        if abs(residual) > _ROUNDING * max(1.0, abs(score)):
-            rows.append(Evidence(self.name, "residual", None, residual, "attributed"))
-        return rows
 
     def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
         """Return the scorer with factors for items first taken since, solved from their takers."""

@@ -137,6 +137,11 @@ class Scorer(ABC):
     def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
         """Return scores of the whole catalogue, of ``items`` (m,) or of candidates a query ``items`` (n, m)."""
 
+    @property
+    def can_predict(self) -> bool:
+        """Whether this fitted scorer predicts ratings: some only do where the training data had them."""
+        return self.capabilities.predicts
+
     def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
         """Return float32 (n, m): predicted ratings, in their own scale, of candidates a query (n, m)."""
         raise NotFittedError(f"scorer {self.name!r} ranks but does not predict ratings")

@@ -65,7 +65,9 @@ class Content(HistoryScorer):
         kept = Kept(config.n_neighbors, config.min_similarity, config.sharpness)
         ties = reseed(train.items.hashes, run.seed)
         self._threads = run.threads
-        self._items = features.has_text | (np.diff(features.tags.indptr) > 0)
+        self._items = features.has_text.copy()
+        if config.tag_weight > 0:
+            self._items |= np.diff(features.tags.indptr) > 0
         self._attach(features)
         self._spaces = {"lexical": sparse_neighbours(features.lexical, "cosine", kept, ties, run)}
         if features.sentence is not None:
@@ -97,7 +99,6 @@ class Content(HistoryScorer):
         other = super().retuned(**changes)
         if "sentence_share" in changes:
             other._map = other._joined()
-            other.__dict__.pop("_speaks_cache", None)
         return other
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
@@ -108,11 +109,22 @@ class Content(HistoryScorer):
         """Return similarity to the history plus similarity to the query's words."""
         scores = super().score(q)
         values, queries = scores.values, scores.queries
-        if q.text is not None and q.text.present.any() and self.config.text_weight > 0:
-            rows = np.flatnonzero(q.text.present)
+        read = self._reads(q)
+        if read.any():
+            rows = np.flatnonzero(read)
             values[rows] += self._text_scores(q, rows)
-            queries = queries | q.text.present
+            queries = queries | read
         return Scores(chosen(values, items), known(self._items, items), queries)
+
+    def _reads(self, q: QueryBatch) -> np.ndarray:
+        """Return bool (n,): queries whose words say something; words that nobody knows say nothing."""
+        if q.text is None or self.config.text_weight == 0:
+            return np.zeros(len(q), dtype=bool)
+        shares = self._shares()
+        heard = (np.diff(q.text.lexical.indptr) > 0) & (shares["lexical"] > 0)
+        if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
+            heard |= q.text.sentence.any(axis=1)
+        return q.text.present & heard
 
     def _text_scores(self, q: QueryBatch, rows: np.ndarray) -> np.ndarray:
         """Return float32 (len(rows), n_items): the words' part of the score."""
@@ -127,9 +139,7 @@ class Content(HistoryScorer):
     def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
         """Return exact rows: history items, words that query and item share, and the sentence as a whole."""
         rows = super().evidence(q, items)
-        if q.text is None or self.config.text_weight == 0:
-            return rows
-        for query in np.flatnonzero(q.text.present):
+        for query in np.flatnonzero(self._reads(q)):
             for column, item in enumerate(items[query]):
                 rows[query][column] += self._text_rows(q, int(query), int(item))
         return rows

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import copy
+from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from fuserec.numerics.hashing import reseed
+from fuserec.scorers.attribution import attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, known
 from fuserec.scorers.ratings import RatedHistories, rating_matrix, rating_scale
 from fuserec.settings import Settings
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from fuserec.numerics.ridge import Ridge
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
-
-ROUNDING = 1e-6
-"""A residual below this, relative to the score, is no evidence of anything."""
 
 
 class FactorConfig(Settings):
@@ -158,14 +157,9 @@ class RatingFactors(Scorer):
         parts = (moved * deviations[:, None]) @ candidates.T
         bases = self._offsets[items] + candidates @ centre
         rows: list[list[Evidence]] = []
-        for column, score in enumerate(scores.tolist()):
-            base, residual = float(bases[column]), score - float(bases[column] + parts[:, column].sum())
-            found = [Evidence(self.name, "bias", None, base, "attributed")]
-            given = zip(history.tolist(), parts[:, column].tolist(), strict=True)
-            found += [Evidence(self.name, "item", item, part, "attributed") for item, part in given if part]
-            if abs(residual) > ROUNDING * max(1.0, abs(score)):
-                found.append(Evidence(self.name, "residual", None, residual, "attributed"))
-            rows.append(found)
+        for base, part, score in zip(bases.tolist(), parts.T.tolist(), scores.tolist(), strict=True):
+            given = zip(repeat("item"), history.tolist(), part)
+            rows.append(attributed(self.name, [("bias", None, base), *given], score))
         return rows
 
     def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:

@@ -145,11 +145,11 @@ class HistoryScorer(Scorer):
 
     @property
     def _speaks(self) -> np.ndarray:
-        """bool (n_items,): history items that say something; computed once."""
-        mask: np.ndarray | None = self.__dict__.get("_speaks_cache")
-        if mask is None:
-            mask = self.__dict__["_speaks_cache"] = self._map.speaks()
-        return mask
+        """bool (n_items,): history items that say something; computed once a map, as copies get other maps."""
+        cached: tuple[ItemMap, np.ndarray] | None = self.__dict__.get("_speaks_cache")
+        if cached is None or cached[0] is not self._map:
+            cached = self.__dict__["_speaks_cache"] = (self._map, self._map.speaks())
+        return cached[1]
 
     def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
         """Return one exact row for every history event with a contribution."""

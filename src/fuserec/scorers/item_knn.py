@@ -123,6 +123,11 @@ class ItemKNN(HistoryScorer):
             return q.weights
         return q.weights * np.power(np.float32(self.config.recency), q.steps.astype(np.float32))
 
+    @property
+    def can_predict(self) -> bool:
+        """Whether the training data had ratings."""
+        return self._baseline is not None
+
     def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
         """Return float32 (n, m): b_ui + Σ_j w_ij (r_uj − b_uj) / Σ_j |w_ij|, cut to the scale.
 

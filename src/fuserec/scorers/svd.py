@@ -30,8 +30,8 @@ class BiasedSVD(RatingFactors):
     """r̂ = μ + b_u + b_i + p_u·q_i (Koren, Bell, Volinsky 2009, "Matrix factorization techniques", eq. 4).
 
     Bias and factors of a row are solved together, in closed form (alternating least squares), so the fit has
-    no learning rate; b_u and p_u are solved from the ratings in the query the same way. The ridge grows with √n,
-    half way between their plain one and the one of Zhou et al. 2008 (λ·n).
+    no learning rate; b_u and p_u are solved from the ratings in the query the same way. The ridge grows with
+    √n, half way between their plain one and the one of Zhou et al. 2008 (λ·n).
     """
 
     name: ClassVar[str] = "svd"

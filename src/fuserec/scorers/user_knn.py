@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -13,7 +13,8 @@ from scipy import sparse
 from fuserec.errors import NotFittedError
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
-from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, chosen, known
+from fuserec.scorers.attribution import attributed
+from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scorer, Scores, chosen, known
 from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
 from fuserec.settings import Settings
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from fuserec.types import Arrays, Meta, State
 
 _BLOCK = 1 << 24  # similarities with users held at a time
-_ROUNDING = 1e-6
 
 
 class UserKNNConfig(Settings):
@@ -137,10 +137,8 @@ class UserKNN(Scorer):
 
     def _taken(self, q: QueryBatch) -> sparse.csr_matrix:
         """Return CSR (n, n_items): the positive part of each history, older events fading, at most 1."""
-        strength = np.maximum(q.weights, 0.0) * np.power(
-            np.float32(self.config.recency), q.steps.astype(np.float32)
-        )
-        matrix = q.csr(strength, self._items.size)
+        fading = np.power(np.float32(self.config.recency), q.steps.astype(np.float32))
+        matrix = q.csr(np.maximum(q.weights, 0.0) * fading, self._items.size)
         np.minimum(matrix.data, 1.0, out=matrix.data)
         matrix.eliminate_zeros()
         return matrix
@@ -150,9 +148,8 @@ class UserKNN(Scorer):
         if self.config.space == "text" or self.config.values == "implicit" or self._baseline is None:
             return self._taken(q)
         rated = RatedHistories.of(q, self._rated_items)
-        return rated.csr(
-            self._baseline.residuals(rated) if self.config.centered else rated.ratings, self._items.size
-        )
+        values = self._baseline.residuals(rated) if self.config.centered else rated.ratings
+        return rated.csr(values, self._items.size)
 
     def _blocks(self, q: QueryBatch) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
         """Cut the queries so that their similarities with all users stay within bounds."""
@@ -161,16 +158,14 @@ class UserKNN(Scorer):
         for lo in range(0, len(q), step):
             yield lo, min(len(q), lo + step), rows[lo : lo + step]
 
-    def _read(
-        self, rows: sparse.csr_matrix, text: TextVectors | None, span: slice
-    ) -> np.ndarray | sparse.csr_matrix:
+    def _read(self, rows: sparse.csr_matrix, text: TextVectors | None, span: slice) -> Any:
         """Return the place of queries in the text space: the mean of their items, plus their words."""
         sizes = np.maximum(np.asarray(rows.sum(axis=1)).ravel(), 1.0)
         places = sparse.csr_matrix(sparse.diags_array(1.0 / sizes) @ rows) @ self._vectors
         words = self._words(text)
         return _unit(places if words is None else places + words[span])
 
-    def _words(self, text: TextVectors | None) -> np.ndarray | sparse.csr_matrix | None:
+    def _words(self, text: TextVectors | None) -> Any:
         """Return the vectors of the words of queries in the space in use, where there are any."""
         if text is None:
             return None
@@ -182,8 +177,7 @@ class UserKNN(Scorer):
         from fuserec.numerics.similarity import similarity_rows
 
         if self.config.space == "text":
-            product = self._read(rows, q.text, slice(lo, hi)) @ self._readers.T
-            values = np.asarray(product.toarray() if sparse.issparse(product) else product, np.float32)
+            values = _product(self._read(rows, q.text, slice(lo, hi)), self._readers)
         else:
             values = similarity_rows(self._reference, rows, shrinkage=self._shrinkage, threads=self._threads)
         own = self._own(q)[lo:hi]
@@ -207,7 +201,7 @@ class UserKNN(Scorer):
             users.append(found[0])
             values.append(found[1])
         if not users:
-            return sparse.csr_matrix((0, self._given.shape[0]), dtype=np.float32)
+            return self._given.T.tocsr()[:0]  # no queries: no rows, a column a user
         near, similar = np.concatenate(users), np.concatenate(values)
         kept = (near >= 0) & (similar > 0)
         indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)
@@ -221,6 +215,11 @@ class UserKNN(Scorer):
         near = self._neighbours(q)
         values = csr_times_csr_dense(*csr_parts(near), self._given, threads=self._threads)
         return Scores(chosen(values, items), known(self._items, items), np.diff(near.indptr) > 0)
+
+    @property
+    def can_predict(self) -> bool:
+        """Whether the training data had ratings."""
+        return self._baseline is not None
 
     def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
         """Return float32 (n, m): b_ui + Σ_v w_v (r_vi − b_vi) / Σ_v |w_v|, cut to the scale.
@@ -246,7 +245,7 @@ class UserKNN(Scorer):
 
             def work(lo: int, hi: int, similar: np.ndarray = similar, first: int = first) -> None:
                 _add_deviations(
-                    similar, raters.indptr, raters.indices, raters.data, candidates[first:],
+                    similar, raters.indptr, raters.indices, raters.data, self._ties, candidates[first:],
                     self.config.n_raters, lo, hi, values[first:],
                 )  # fmt: skip
 
@@ -270,11 +269,13 @@ class UserKNN(Scorer):
             totals = parts.sum(axis=1, keepdims=True)
             parts *= np.divide(similar, totals, out=np.zeros_like(totals), where=totals != 0)
             given = self._given[users].toarray()[:, items[query]].astype(np.float64)
-            sums, keys = parts.T @ given, [*history.tolist(), None]
+            sums = parts.T @ given
+            keys: list[tuple[EvidenceKind, int | None]] = [("item", int(item)) for item in history]
+            keys.append(("text", None))
             found.append(
                 [
-                    self._rows(keys, sums[:, column], float(scores[query, column]))
-                    for column in range(items.shape[1])
+                    attributed(self.name, ((*k, part) for k, part in zip(keys, column, strict=True)), score)
+                    for column, score in zip(sums.T.tolist(), scores[query].tolist(), strict=True)
                 ]
             )
         return found
@@ -286,9 +287,9 @@ class UserKNN(Scorer):
         if self.config.space == "text":
             readers, words = self._readers[users], self._words(q.text)
             weights = row.data / max(float(row.data.sum()), 1.0)
-            parts[:, :-1] = _dense(readers @ self._vectors[history].T) * weights
+            parts[:, :-1] = _product(readers, self._vectors[history]) * weights
             if words is not None:
-                parts[:, -1] = _dense(readers @ words[query : query + 1].T)[:, 0]
+                parts[:, -1] = _product(readers, words[query : query + 1])[:, 0]
             return parts
         theirs = self._compared[users][:, history].tocsc()
         shared = theirs.copy()
@@ -301,18 +302,6 @@ class UserKNN(Scorer):
             other -= both * other.sum(axis=1, keepdims=True) / n
         parts[:, :-1] = ours * other if self.config.similarity in ("pearson", "cosine") else both
         return parts
-
-    def _rows(self, keys: list[int | None], contributions: np.ndarray, score: float) -> list[Evidence]:
-        """Return one row a source, and the residual where rounding leaves one."""
-        rows = [
-            Evidence(self.name, "text" if key is None else "item", key, value, "attributed")
-            for key, value in zip(keys, contributions.tolist(), strict=True)
-            if value
-        ]
-        residual = score - float(contributions.sum())
-        if abs(residual) > _ROUNDING * max(1.0, abs(score)):
-            rows.append(Evidence(self.name, "residual", None, residual, "attributed"))
-        return rows
 
     def state(self) -> State:
         """Return the histories that neighbours are found among, and the baseline."""
@@ -348,19 +337,21 @@ def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_mat
     return sparse.csr_matrix(parts, shape=shape)
 
 
-def _dense(values: np.ndarray | sparse.csr_matrix) -> np.ndarray:
-    """Return an array of either form."""
-    return np.asarray(values.toarray() if sparse.issparse(values) else values)
+def _product(a: Any, b: Any) -> np.ndarray:
+    """Return float32 (n, m): the inner products of the rows of two matrices, dense or sparse."""
+    product = a @ b.T
+    return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), np.float32)
 
 
-def _unit(rows: np.ndarray | sparse.csr_matrix) -> np.ndarray | sparse.csr_matrix:
+def _unit(rows: Any) -> Any:
     """Return rows of unit length, dense or sparse; zero rows stay zero."""
-    squares = rows.multiply(rows) if sparse.issparse(rows) else rows * rows
+    dense = isinstance(rows, np.ndarray)
+    squares = rows * rows if dense else rows.multiply(rows)
     norms = np.sqrt(np.asarray(squares.sum(axis=1), np.float32).ravel())
     factors = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    if sparse.issparse(rows):
-        return sparse.csr_matrix(sparse.diags_array(factors) @ rows).astype(np.float32)
-    return np.asarray(rows * factors[:, None], np.float32)
+    if dense:
+        return np.asarray(rows * factors[:, None], np.float32)
+    return sparse.csr_matrix(sparse.diags_array(factors) @ rows).astype(np.float32)
 
 
 @kernel
@@ -369,6 +360,7 @@ def _add_deviations(
     starts: np.ndarray,
     raters: np.ndarray,
     deviations: np.ndarray,
+    ties: np.ndarray,
     candidates: np.ndarray,
     n_raters: int,
     lo: int,
@@ -377,17 +369,29 @@ def _add_deviations(
 ) -> None:
     """Add to the baselines of the queries lo to hi what the most similar raters of candidates deviate by."""
     weights, parts = np.empty(n_raters, np.float64), np.empty(n_raters, np.float64)
+    hashes = np.empty(n_raters, np.uint64)
     for query in range(lo, hi):
         for column in range(candidates.shape[1]):
             used, least = 0, 0
             for p in range(starts[candidates[query, column]], starts[candidates[query, column] + 1]):
-                weight = similarities[query, raters[p]]
-                if weight <= 0 or (used == n_raters and weight <= weights[least]):
+                weight, tie = np.float64(similarities[query, raters[p]]), ties[raters[p]]
+                if weight <= 0 or (
+                    used == n_raters and _not_nearer(weight, tie, weights[least], hashes[least])
+                ):
                     continue
                 place = least if used == n_raters else used
-                weights[place], parts[place] = weight, weight * deviations[p]
+                weights[place], parts[place], hashes[place] = weight, weight * deviations[p], tie
                 used = min(used + 1, n_raters)
                 if used == n_raters:
-                    least = np.argmin(weights)
+                    least = 0
+                    for other in range(1, used):
+                        if _not_nearer(weights[other], hashes[other], weights[least], hashes[least]):
+                            least = other
             if used > 0:
                 values[query, column] += parts[:used].sum() / weights[:used].sum()
+
+
+@kernel(inline=True)
+def _not_nearer(weight: float, tie: int, other: float, other_tie: int) -> bool:
+    """Whether one rater comes after another; of equal similarities the lower hash comes first."""
+    return weight < other or (weight == other and tie >= other_tie)

@@ -16,7 +16,8 @@ LONGEST_ID = 1_024
 EMPTY, TOO_LONG = -1, -2
 """Codes of ids that are none."""
 
-_EDGE = " \t\n\r\v\f\u00a0\u200b\u2060\ufeff"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+_EDGE = " \u00a0\u200b\u2060\ufeff"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def id_strings(column: pl.Series, where: str) -> pl.Series:
 
 
 def coded(column: pl.Series, where: str, findings: Findings) -> Coded:
-    """Return the codes of a column of ids; spaces around an id are taken off and counted.
+    """Return the codes of a column of ids; spaces around ids and control characters in them go.
 
     Parameters
     ----------
@@ -72,12 +73,16 @@ def coded(column: pl.Series, where: str, findings: Findings) -> Coded:
     texts = id_strings(column, where)
     raw = texts.unique(maintain_order=True)
     place = positions(texts, raw)
-    clean = raw.str.strip_chars(_EDGE)
+    clean = raw.str.replace_all(_CONTROL, "").str.strip_chars(_EDGE)
     trimmed = (clean != raw).to_numpy()
     if trimmed.any():
         rows = trimmed[place]
         findings.add(
-            "mended", "spaces around an id", int(rows.sum()), where, repr(texts[int(np.argmax(rows))])
+            "mended",
+            "spaces around an id, or control characters in it",
+            int(rows.sum()),
+            where,
+            repr(texts[int(np.argmax(rows))]),
         )
     size = clean.str.len_bytes().to_numpy()
     usable = (size > 0) & (size <= LONGEST_ID)

@@ -104,7 +104,7 @@ def _links(path: Path, link: Path | None, findings: Findings) -> pl.DataFrame:
     missing = [name for name in _KG if name not in table.columns]
     if missing:
         raise DataError(f"{path}: no column '{missing[0]}:token' (columns: {', '.join(table.columns)})")
-    table = table.select(_KG).rename(_KG)
+    table = table.select(list(_KG)).rename(_KG)
     if link is None:
         return table
     named = _atomic(link, findings)

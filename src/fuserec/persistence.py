@@ -1,0 +1,280 @@
+"""A model as a folder: ``model.json`` and safetensors with content-hashed names; ``model.json`` is the only commit.
+
+Nothing is executed when a model is read: arrays and JSON, no pickle. What a new ``model.json`` no longer names is
+collected after it has taken its place, so that an interrupted save leaves the old model whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from fuserec import __version__
+from fuserec.config import RecommenderConfig
+from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
+from fuserec.data.vocabulary import Vocabulary
+from fuserec.encoders.features import ItemFeatures
+from fuserec.encoders.sentence import SentenceEncoder
+from fuserec.errors import DataError, FuseRecError, ModelFormatError
+from fuserec.fusion.blend import Blend
+from fuserec.recommender import Fitted, Recommender
+from fuserec.run import RunOptions
+from fuserec.scorers import scorer_class
+
+if TYPE_CHECKING:
+    from fuserec.types import Arrays, Meta, State
+
+FORMAT = 1
+MODEL = "model.json"
+MAX_JSON_MB = 64
+
+
+def save(model: Recommender, folder: Path | str, *, histories: bool = True, bundle_encoder: bool = False) -> None:
+    """Write a model folder; one that stands there stays whole until the new one is complete.
+
+    Parameters
+    ----------
+    model : Recommender
+    folder : path
+        New, empty, or a model folder.
+    histories : bool
+        Without them known users get the cold answer, and the model can be passed on.
+    bundle_encoder : bool
+        Take the language model's weights along.
+
+    Raises
+    ------
+    DataError
+        Where the folder holds something else, or cannot be written (no space, no permission).
+    """
+    folder, fitted = Path(folder), model.fitted
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL).is_file())):
+        raise DataError(f"{folder}: is not empty and not a model folder; name a new folder")
+    if not histories:
+        fitted = replace(fitted, dataset=_anonymous(fitted.dataset))
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        written = {name: _write(folder, name, state) for name, state in _components(fitted).items()}
+        if bundle_encoder and fitted.features.sentence_encoder is not None:
+            fitted.features.sentence_encoder.bundle(folder / "encoder", RunOptions())
+        head = {
+            "format": FORMAT,
+            "fuserec": __version__,
+            "config": model.config.model_dump(mode="json"),
+            "seed": fitted.seed,
+            "facts": fitted.facts,
+            "pending": list(fitted.pending),
+            "histories": histories,
+            "bundled_encoder": bundle_encoder and fitted.features.sentence_encoder is not None,
+            "dataset": {"fingerprint": model.fitted.dataset.fingerprint, **asdict(fitted.dataset.info)},
+            "parts": {
+                name: {"scorer": part.name, "config": part.config.model_dump(mode="json")}
+                for name, part in fitted.fused.parts.items()
+            },
+            "components": written,
+        }
+        _replace(folder / MODEL, json.dumps(head, ensure_ascii=False, indent=1).encode("utf-8"))
+        _collect(folder, {entry["file"] for entry in written.values()})
+
+
+def load(folder: Path | str) -> Recommender:
+    """Read a model folder.
+
+    Raises
+    ------
+    ModelFormatError
+        Where it is not a model of ours, is damaged, or was written by a later format.
+    """
+    folder = Path(folder)
+    head = _head(folder)
+    try:
+        config = RecommenderConfig.parse(head["config"], f"{folder}/{MODEL} [config]")
+        states = {name: _read(folder, entry) for name, entry in head["components"].items()}
+        dataset = _dataset(states["dataset"], head["dataset"])
+        features = ItemFeatures.from_state(*states["features"])
+        if head["bundled_encoder"] and features.sentence_encoder is not None:
+            info = features.sentence_encoder.state()[1]
+            encoder = SentenceEncoder.from_state({}, info, folder=folder / "encoder")
+            features = replace(features, sentence_encoder=encoder)
+        parts = {}
+        for name, entry in head["parts"].items():
+            cls = scorer_class(entry["scorer"])
+            settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
+            parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
+        fused = Blend(config.fusion, parts).restored(*states["fusion"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ValidationError, pl.exceptions.PolarsError) as e:
+        raise ModelFormatError(
+            f"{folder}: the model is damaged ({type(e).__name__}: {e}); fit or copy it again"
+        ) from None
+    fitted = Fitted(dataset, features, fused, int(head["seed"]), dict(head["facts"]), tuple(head["pending"]))
+    return Recommender.of(config, fitted)
+
+
+def _components(fitted: Fitted) -> dict[str, State]:
+    """Return the state of everything that is written, by name."""
+    return {
+        "dataset": _dataset_state(fitted.dataset),
+        "features": fitted.features.state(),
+        "fusion": fitted.fused.state(),
+        **{f"part.{name}": part.state() for name, part in fitted.fused.parts.items()},
+    }
+
+
+def _anonymous(dataset: Dataset) -> Dataset:
+    """Return a dataset with its items and nothing of any user."""
+    nobody = dataset.interactions.take(np.zeros(dataset.n_interactions, dtype=bool))
+    return replace(
+        dataset,
+        users=Vocabulary.from_ids([]),
+        user_table=dataset.user_table.clear(),
+        interactions=nobody,
+        searches=Searches.none(),
+    )
+
+
+def _dataset_state(dataset: Dataset) -> State:
+    """Return ids, interactions, tables and searches as arrays."""
+    arrays: Arrays = {**dataset.users.state("users"), **dataset.items.state("items")}
+    for name in Interactions.__dataclass_fields__:
+        arrays[f"interactions.{name}"] = getattr(dataset.interactions, name)
+    for name in ("item_table", "user_table", "links"):
+        buffer = io.BytesIO()
+        getattr(dataset, name).write_ipc(buffer)
+        arrays[name] = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+    arrays["searches.user"], arrays["searches.time"] = dataset.searches.user, dataset.searches.time
+    return arrays, {"searches": list(dataset.searches.text)}
+
+
+def _dataset(state: State, info: Meta) -> Dataset:
+    """Rebuild the dataset."""
+    arrays, meta = state
+    tables = {
+        name: pl.read_ipc(io.BytesIO(arrays[name].tobytes()))
+        for name in ("item_table", "user_table", "links")
+    }
+    fields = {key: value for key, value in info.items() if key != "fingerprint"}
+    scale = fields["rating_scale"]
+    fields["rating_scale"] = None if scale is None else (float(scale[0]), float(scale[1]))
+    return Dataset(
+        Vocabulary.from_state(arrays, "users"),
+        Vocabulary.from_state(arrays, "items"),
+        Interactions(*(arrays[f"interactions.{name}"] for name in Interactions.__dataclass_fields__)),
+        tables["item_table"],
+        tables["user_table"],
+        tables["links"],
+        Searches(arrays["searches.user"], arrays["searches.time"], tuple(meta["searches"])),
+        DatasetInfo(**fields),
+    )
+
+
+def _write(folder: Path, name: str, state: State) -> dict[str, Any]:
+    """Write one component; equal content has an equal name and is not written twice."""
+    from safetensors.numpy import save as to_bytes
+
+    arrays, meta = state
+    data = to_bytes({key: np.ascontiguousarray(value) for key, value in arrays.items()})
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    file = f"{name}-{digest}.safetensors"
+    if not (folder / file).is_file():
+        _replace(folder / file, data)
+    return {"file": file, "blake2b": digest, "meta": meta}
+
+
+def _read(folder: Path, entry: Meta) -> State:
+    """Read one component and check that it is the one that ``model.json`` names."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    file = str(entry["file"])
+    if Path(file).name != file:
+        raise ModelFormatError(f"{folder}: {MODEL} names a file outside of the folder ({file!r}); do not trust it")
+    try:
+        data = (folder / file).read_bytes()
+    except OSError as error:
+        raise ModelFormatError(f"{folder}: {file} cannot be read ({error.strerror}); copy the whole folder again") from None
+    if hashlib.blake2b(data, digest_size=16).hexdigest() != entry["blake2b"]:
+        raise ModelFormatError(f"{folder}: {file} is damaged (its content hash differs); copy or fit the model again")
+    try:
+        return from_bytes(data), entry["meta"]
+    except SafetensorError as error:
+        raise ModelFormatError(f"{folder}: {file} is not safetensors ({error}); copy or fit the model again") from None
+
+
+def _head(folder: Path) -> Meta:
+    """Read ``model.json``."""
+    path = folder / MODEL
+    if not path.is_file():
+        raise ModelFormatError(f"{folder}: not a FuseRec model (no {MODEL}); `fuserec fit DIR --out MODEL` makes one")
+    try:
+        if path.stat().st_size > MAX_JSON_MB * 2**20:
+            raise ModelFormatError(f"{path}: larger than {MAX_JSON_MB} MB: not written by FuseRec")
+        head = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelFormatError(f"{path}: cannot be read as JSON ({error}); copy or fit the model again") from None
+    if not isinstance(head, dict) or not isinstance(head.get("format"), int):
+        raise ModelFormatError(f"{path}: not written by FuseRec (no format number)")
+    if head["format"] > FORMAT:
+        raise ModelFormatError(
+            f"{path}: format {head['format']} is newer than this release reads ({FORMAT}): update FuseRec"
+        )
+    return head
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside, then rename."""
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a failure of the disk into one line; files of an unfinished save are removed."""
+    made = not folder.exists()
+    try:
+        yield
+    except OSError as error:
+        _collect_unfinished(folder, made=made)
+        raise DataError(
+            f"{folder}: the model could not be written ({error.strerror or error}); "
+            "free space or choose another folder (a model that was there is unchanged)"
+        ) from None
+    except FuseRecError:
+        _collect_unfinished(folder, made=made)
+        raise
+
+
+def _collect_unfinished(folder: Path, *, made: bool) -> None:
+    """Remove what an unfinished save left, keeping what a standing ``model.json`` names."""
+    with contextlib.suppress(OSError, ModelFormatError):
+        kept = {str(e["file"]) for e in _head(folder)["components"].values()} if (folder / MODEL).is_file() else set()
+        _collect(folder, kept)
+        if made:
+            folder.rmdir()
+
+
+def _collect(folder: Path, kept: set[str]) -> None:
+    """Remove our own files that nothing names."""
+    for path in folder.iterdir():
+        ours = path.name.endswith(".safetensors") or (path.name.startswith(".") and path.name.endswith(".tmp"))
+        if ours and path.name not in kept:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,411 @@
+"""The Recommender: encoder, scorers and fusion over one dataset."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fuserec.answers import Answer, RecommendedItem
+from fuserec.config import RecommenderConfig
+from fuserec.data.query import Event, Query
+from fuserec.encoders.features import ItemFeatures
+from fuserec.encoders.reading import stored_words, with_words
+from fuserec.errors import NotFittedError, RequestError, nearest
+from fuserec.filters import Filters, allowed_items
+from fuserec.fusion.blend import Blend
+from fuserec.numerics.hashing import reseed
+from fuserec.numerics.topk import top_k
+from fuserec.reasons import Language, readable, reason
+from fuserec.requests import batch, resolve
+from fuserec.run import RunOptions
+from fuserec.search import SearchIndex, joined_ranks, vector_scores
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fuserec.data.dataset import Dataset
+
+MAX_K = 10_000
+PERSONAL = 0.5
+"""Weight of a user's own ranking beside the two lists of a search."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything a request needs, as one immutable snapshot: readers keep theirs while an update makes the next.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    features : ItemFeatures
+    fused : Blend
+    seed : int
+    facts : dict
+        When and how it was fitted, for ``info``.
+    pending : tuple of str
+        Parts that have not yet unlearnt a forgotten user.
+    """
+
+    dataset: Dataset
+    features: ItemFeatures
+    fused: Blend
+    seed: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    pending: tuple[str, ...] = ()
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Title of every item, its id where there is none."""
+        ids = self.dataset.items
+        return [title or ids[index] for index, title in enumerate(self.dataset.item_table["title"].to_list())]
+
+    @cached_property
+    def search_index(self) -> SearchIndex:
+        """BM25 over the catalogue, built when it is first asked for."""
+        return SearchIndex(self.dataset.item_table)
+
+    @cached_property
+    def ties(self) -> np.ndarray:
+        """uint64 (n_items,): the order of equal scores."""
+        return reseed(self.dataset.items.hashes, self.seed)
+
+    def item(self, identifier: str) -> int:
+        """Return the index of an item id, or raise a RequestError that names the nearest."""
+        index = self.dataset.items.index(identifier)
+        if index < 0:
+            hint = nearest(identifier, self.dataset.items.ids()[:50_000])
+            raise RequestError(f"item {identifier!r} is not in the catalogue{hint}")
+        return index
+
+
+class Recommender:
+    """Fit on a dataset, then ask: for a user, a history, a sentence, or any mix of them.
+
+    Every method may be called from many threads; ``update`` and ``forget`` wait for one another, and no reader waits.
+
+    Parameters
+    ----------
+    config : RecommenderConfig, optional
+        Without one the parts are chosen by the data.
+
+    Examples
+    --------
+    >>> from fuserec import Recommender, sample
+    >>> model = Recommender().fit(sample())
+    >>> answer = model.recommend(history=["dune-1965", "foundation-1951"], k=5, explain=True)
+    >>> answer.items[0].reason
+    """
+
+    def __init__(self, config: RecommenderConfig | None = None) -> None:
+        self.config = config or RecommenderConfig()
+        self._model: Fitted | None = None
+        self._writing = threading.Lock()
+
+    @property
+    def fitted(self) -> Fitted:
+        """The present snapshot; raises NotFittedError before ``fit``."""
+        if self._model is None:
+            raise NotFittedError("the recommender is not fitted: call fit(dataset), or load a model folder")
+        return self._model
+
+    @classmethod
+    def of(cls, config: RecommenderConfig, fitted: Fitted) -> Recommender:
+        """Return a recommender over a snapshot that exists already."""
+        model = cls(config)
+        model._model = fitted
+        return model
+
+    def fit(self, dataset: Dataset, run: RunOptions | None = None) -> Recommender:
+        """Fit parts on inner train, learn the fusion on validation, refit the parts on everything."""
+        run = run or RunOptions()
+        started = time.perf_counter()
+        features = ItemFeatures.build(dataset, self.config.features, run)
+        fused = Blend(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
+        facts = {"fit_s": round(time.perf_counter() - started, 2), "validation": fused.learnt.figures}
+        with self._writing:
+            self._model = Fitted(dataset, features, fused, run.seed, facts)
+        return self
+
+    def update(self, new: Dataset, run: RunOptions | None = None) -> Recommender:
+        """Add interactions, items and users; known ids keep their place, unknown ones are appended.
+
+        Counting parts equal a refit afterwards, factor models fold the new rows in, and what is stale until the next
+        ``fit`` stands in ``info``. The weights of the fusion stay.
+        """
+        run = run or RunOptions(seed=self.fitted.seed)
+        with self._writing:
+            old = self.fitted
+            dataset = old.dataset.extended(new)
+            features = old.features.extended(dataset, run)
+            fused = old.fused.updated(dataset, features, run)
+            stale = [name for name, part in fused.parts.items() if part.capabilities.update == "refit"]
+            facts = {**old.facts, "updates": old.facts.get("updates", 0) + 1, "stale": stale}
+            self._model = replace(old, dataset=dataset, features=features, fused=fused, facts=facts)
+        return self
+
+    def forget(self, user: str, run: RunOptions | None = None, *, defer: bool = False) -> Recommender:
+        """Remove a user: afterwards the model equals a fit on the data without them, same catalogue order and seed.
+
+        Parameters
+        ----------
+        user : str
+        run : RunOptions, optional
+        defer : bool
+            Remove the history at once but leave the refit for later: the parts stand as ``pending`` in ``info`` until
+            the next ``fit``.
+
+        Raises
+        ------
+        RequestError
+            For a user that is not known.
+        """
+        run = run or RunOptions(seed=self.fitted.seed)
+        with self._writing:
+            old = self.fitted
+            index = old.dataset.users.index(user)
+            if index < 0:
+                raise RequestError(f"user {user!r} is not known to this model: there is nothing to forget")
+            dataset = old.dataset.without_user(index)
+        if not defer:
+            return self.fit(dataset, run)
+        with self._writing:
+            self._model = replace(old, dataset=dataset, pending=tuple(old.fused.parts))
+        return self
+
+    def recommend(
+        self,
+        *,
+        user: str | None = None,
+        history: Sequence[str | Event] = (),
+        text: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        at: float | None = None,
+        k: int = 10,
+        candidates: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        filters: Filters | None = None,
+        min_probability: float | None = None,
+        explain: bool = False,
+        language: Language = "en",
+        run: RunOptions | None = None,
+    ) -> Answer:
+        """Recommend items to a user, for a history, for a text, or for nobody in particular.
+
+        Parameters
+        ----------
+        user : str, optional
+            A stored user; somebody unknown gets the cold answer with ``known`` False.
+        history : sequence of item ids or Events, oldest first
+            Comes after the stored history. An Event with ``text`` and no item is a search.
+        text : str, optional
+            What is wanted, in words.
+        context, at
+            Circumstances and moment of the request.
+        k : int
+            How many; fewer come back only where fewer are eligible.
+        candidates, exclude : sequences of item ids
+            Only these; none of these. Items of the history are never repeated.
+        filters : mapping
+            Conditions on item columns, e.g. ``{"categories": "Book", "year": {">=": 1990}}``; they act before top-k.
+        min_probability : float, optional
+            Keep items at least this probable, at most k of them.
+        explain : bool
+            Add reason and evidence to each item.
+        language : {"en", "zh"}
+            Of the reasons.
+
+        Raises
+        ------
+        RequestError
+            For k < 1, an unknown candidate, column or kind, or a history of which no item is known.
+        """
+        query = Query(user, tuple(history), text, dict(context or {}), at)
+        model, run = self.fitted, run or RunOptions(threads=1)
+        _check_request(k, min_probability)
+        request = resolve(query, model.dataset)
+        q = batch([request], model.features, run)
+        allowed = np.ones(model.dataset.n_items, dtype=bool) if filters is None else allowed_items(
+            model.dataset.item_table, filters
+        )
+        if candidates is not None:
+            listed = np.zeros_like(allowed)
+            listed[[model.item(identifier) for identifier in candidates]] = True
+            allowed &= listed
+        allowed[[model.item(identifier) for identifier in exclude]] = False
+        allowed[q.items] = False
+        scores = model.fused.score(q)
+        chosen = _listed(scores.values[0], scores.answered[0], allowed, k, model.ties)
+        values = scores.values[0][chosen]
+        probabilities = model.fused.probability(values)
+        if min_probability is not None:
+            kept = probabilities >= min_probability
+            chosen, values, probabilities = chosen[kept], values[kept], probabilities[kept]
+        rows = model.fused.evidence(q, chosen[None, :])[0] if explain and chosen.size else [[]] * chosen.size
+        items = tuple(
+            RecommendedItem(
+                model.dataset.items[int(item)],
+                model.titles[int(item)],
+                place + 1,
+                float(values[place]),
+                float(probabilities[place]),
+                reason(rows[place], model.titles, language) if explain else "",
+                readable(rows[place], model.dataset) if explain else (),
+            )
+            for place, item in enumerate(chosen)
+        )
+        return Answer(request.shown, request.known, items, request.warnings, _note(model))
+
+    def recommend_users(
+        self, users: Sequence[str], k: int = 10, run: RunOptions | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return lists for many stored users at once.
+
+        Returns
+        -------
+        items : int32 (n, k)
+            Item indices, -1 where fewer are eligible.
+        scores : float32 (n, k)
+        """
+        model, run = self.fitted, run or RunOptions()
+        _check_request(k, None)
+        indices = model.dataset.users.indices(users)
+        if (indices < 0).any():
+            raise RequestError(f"user {users[int(np.argmin(indices))]!r} is not known to this model")
+        n_items = model.dataset.n_items
+        chunk = max(1, run.memory_mb * 2**20 // (4 * n_items * (len(model.fused.parts) + 2)))
+        lists, values = [], []
+        for lo in range(0, indices.size, chunk):
+            q = model.dataset.queries(indices[lo : lo + chunk])
+            words = stored_words(model.dataset, q.users, np.full(len(q), np.nan), past_only=False)
+            q = with_words(q, words, model.features, run)
+            scores = model.fused.score(q)
+            visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
+            items, top, _ = top_k(visible, k, exclude=q.seen(), ties=model.ties, threads=run.threads)
+            lists.append(items)
+            values.append(top)
+            run.progress("recommending", min(lo + chunk, indices.size), indices.size)
+        return np.concatenate(lists), np.concatenate(values)
+
+    def similar(self, item: str, k: int = 10, *, explain: bool = False, language: Language = "en") -> Answer:
+        """Return the items that somebody who only took this one would be recommended."""
+        self.fitted.item(item)
+        return self.recommend(history=[item], k=k, explain=explain, language=language)
+
+    def explain(
+        self,
+        item: str,
+        *,
+        user: str | None = None,
+        history: Sequence[str | Event] = (),
+        text: str | None = None,
+        language: Language = "en",
+    ) -> RecommendedItem:
+        """Return score, probability, reason and evidence of one item, taken already or not."""
+        model = self.fitted
+        index = model.item(item)
+        request = resolve(Query(user, tuple(history), text), model.dataset)
+        q = batch([request], model.features, RunOptions(threads=1))
+        values = model.fused.score(q).values[0]
+        rows = model.fused.evidence(q, np.array([[index]]))[0][0]
+        seen = np.isin(np.arange(values.size), q.items) & (np.arange(values.size) != index)
+        rank = 1 + int(np.sum((values > values[index]) & ~seen))
+        probability = float(model.fused.probability(values[index : index + 1])[0])
+        said = reason(rows, model.titles, language)
+        return RecommendedItem(
+            item, model.titles[index], rank, float(values[index]), probability, said, readable(rows, model.dataset)
+        )
+
+    def search(
+        self, text: str, k: int = 10, *, user: str | None = None, filters: Filters | None = None
+    ) -> Answer:
+        """Return items for a text: words (BM25) and meaning (vectors) joined, and the user's taste where one is given."""
+        model = self.fitted
+        _check_request(k, None)
+        if not text.strip():
+            raise RequestError("search: the text is empty; give a few words")
+        request = resolve(Query(user, (), text), model.dataset)
+        read = model.features.read([text], RunOptions(threads=1))
+        table = model.dataset.item_table
+        allowed = np.ones(table.height, dtype=bool) if filters is None else allowed_items(table, filters)
+        lists = [(model.search_index.scores(text), 1.0), (vector_scores(read, model.features), 1.0)]
+        joined = joined_ranks(lists, allowed, model.ties)
+        if user is not None and request.user >= 0:
+            mine = model.fused.score(model.dataset.queries(np.array([request.user]))).values[0]
+            found = joined > 0
+            shifted = mine - mine[found].min() + 1e-6 if found.any() else mine
+            joined = joined + joined_ranks([(np.where(found, shifted, 0.0), PERSONAL)], found, model.ties)
+        visible = np.where(joined > 0, joined, np.float32(-np.inf))[None, :].astype(np.float32)
+        items, values, counts = top_k(visible, k, ties=model.ties)
+        hits = tuple(
+            RecommendedItem(model.dataset.items[int(item)], model.titles[int(item)], place + 1, float(value), 0.0)
+            for place, (item, value) in enumerate(zip(items[0, : counts[0]], values[0, : counts[0]], strict=True))
+        )
+        return Answer(request.shown, request.known, hits, request.warnings, _note(model))
+
+    def info(self) -> dict[str, Any]:
+        """Return what the model is: data, parts, weights, validation figures, what is stale or pending."""
+        model = self.fitted
+        data = model.dataset
+        return {
+            "dataset": {
+                "name": data.info.name,
+                "simulated": data.info.simulated,
+                "users": data.n_users,
+                "items": data.n_items,
+                "interactions": data.n_interactions,
+                "fingerprint": data.fingerprint,
+            },
+            "encoder": model.features.sentence_encoder.fingerprint if model.features.sentence_encoder else "lexical",
+            "parts": {name: part.config.model_dump(mode="json") for name, part in model.fused.parts.items()},
+            "weights": model.fused.weights_table(),
+            "seed": model.seed,
+            **model.facts,
+            "pending": list(model.pending),
+        }
+
+    def save(self, folder: Path | str, *, histories: bool = True, bundle_encoder: bool = False) -> None:
+        """Write the model as a folder; see :func:`fuserec.persistence.save`."""
+        from fuserec.persistence import save
+
+        save(self, folder, histories=histories, bundle_encoder=bundle_encoder)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Recommender:
+        """Read a model folder; see :func:`fuserec.persistence.load`."""
+        from fuserec.persistence import load
+
+        return load(folder)
+
+
+def _check_request(k: int, min_probability: float | None) -> None:
+    """Refuse a list length or a threshold that is not allowed."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
+        raise RequestError(f"k = {k!r}: has to be a whole number from 1 to {MAX_K:,}")
+    if min_probability is not None and not 0 <= min_probability <= 1:
+        raise RequestError(f"min_probability = {min_probability!r}: has to be from 0 to 1")
+
+
+def _listed(
+    values: np.ndarray, answered: np.ndarray, allowed: np.ndarray, k: int, ties: np.ndarray
+) -> np.ndarray:
+    """Return int (≤ k,): the best eligible items; those of which no part knows anything only fill up the list."""
+    first = np.where(answered & allowed, values, np.float32(-np.inf))[None, :]
+    items, _, counts = top_k(first, k, ties=ties)
+    found = items[0, : counts[0]]
+    if found.size < k and (allowed & ~answered).any():
+        rest = np.where(allowed & ~answered, values, np.float32(-np.inf))[None, :]
+        more, _, extra = top_k(rest, k - found.size, ties=ties)
+        found = np.concatenate([found, more[0, : extra[0]]])
+    return found
+
+
+def _note(model: Fitted) -> str:
+    """Return what has to be said wherever the data are simulated."""
+    info = model.dataset.info
+    return (info.note or "simulated data") if info.simulated else ""

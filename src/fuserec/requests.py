@@ -1,0 +1,158 @@
+"""From a query in the caller's ids to the arrays that scorers read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fuserec.data.dataset import SECONDS_PER_DAY
+from fuserec.data.query import Event, Query, QueryBatch
+from fuserec.data.weights import KINDS, signed_weights
+from fuserec.encoders.reading import Words, stored_words, with_words
+from fuserec.errors import RequestError, nearest
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.run import RunOptions
+
+MAX_EVENTS = 10_000
+MAX_TEXT = 20_000
+"""Limits on what a request may bring: everything from outside has one."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One query, resolved.
+
+    Parameters
+    ----------
+    user : int
+        Index of the stored user, -1 for nobody.
+    items, weights, ratings, times : arrays (n_events,)
+        The stored history and the events of the call after it.
+    words : Words
+    at : float
+        Moment, NaN without time.
+    known : bool
+    warnings : tuple of str
+    shown : dict
+        The query as understood, for the answer.
+    """
+
+    user: int
+    items: np.ndarray
+    weights: np.ndarray
+    ratings: np.ndarray
+    times: np.ndarray
+    words: Words
+    at: float
+    known: bool
+    warnings: tuple[str, ...]
+    shown: dict[str, Any]
+
+
+def resolve(query: Query, dataset: Dataset) -> Request:
+    """Look up the ids of a query.
+
+    Raises
+    ------
+    RequestError
+        Where no item of the history is known and nothing else carries the query, or a limit is passed.
+    """
+    _check_limits(query)
+    user = dataset.users.index(query.user) if query.user is not None else -1
+    events = [Event(item=e) if isinstance(e, str) else e for e in query.history]
+    warnings = [f"user {query.user!r} is unknown: answered as somebody new"] if query.user is not None and user < 0 else []
+    acts = [e for e in events if e.item is not None]
+    found = dataset.items.indices(e.item or "" for e in acts)
+    unknown = [e.item for e, index in zip(acts, found, strict=True) if index < 0]
+    if unknown:
+        named = ", ".join(repr(item) for item in unknown[:3])
+        warnings.append(f"{len(unknown)} unknown items of the history are left out: {named}")
+    searches = [e.text or "" for e in events if e.item is None]
+    text = query.text or ""
+    if unknown and len(unknown) == len(acts) and user < 0 and not text.strip() and not any(s.strip() for s in searches):
+        raise RequestError(
+            f"history: none of the {len(unknown)} items is in the catalogue (e.g. {unknown[0]!r}); "
+            "give item ids of this model, or a text"
+        )
+    kept = [(e, int(index)) for e, index in zip(acts, found, strict=True) if index >= 0]
+    return _assembled(query, dataset, user, kept, Words(text, searches), tuple(warnings))
+
+
+def _check_limits(query: Query) -> None:
+    """Refuse what is too large to be meant."""
+    if len(query.history) > MAX_EVENTS:
+        raise RequestError(f"history: {len(query.history):,} events, at most {MAX_EVENTS:,} are taken; send the newest")
+    if query.text is not None and len(query.text) > MAX_TEXT:
+        raise RequestError(f"text: {len(query.text):,} characters, at most {MAX_TEXT:,} are taken; shorten it")
+
+
+def _assembled(
+    query: Query,
+    dataset: Dataset,
+    user: int,
+    events: Sequence[tuple[Event, int]],
+    words: Words,
+    warnings: tuple[str, ...],
+) -> Request:
+    """Join the stored history with the events of the call."""
+    rows = dataset.interactions
+    span = slice(int(dataset.indptr[user]), int(dataset.indptr[user + 1])) if user >= 0 else slice(0, 0)
+    ratings = np.array([np.nan if e.rating is None else e.rating for e, _ in events], dtype=np.float32)
+    times = np.array([np.nan if e.time is None else e.time for e, _ in events], dtype=np.float64)
+    stored = stored_words(dataset, np.array([user]), np.array([np.nan]), past_only=False)[0]
+    every_time = np.concatenate([rows.time[span], times])
+    moments = every_time[np.isfinite(every_time)]
+    at = query.at if query.at is not None else (float(moments.max()) if moments.size else float("nan"))
+    shown: dict[str, Any] = {"user": query.user, "history": [dataset.items[index] for _, index in events]}
+    shown |= {"text": query.text, "searches": list(words.searches), "context": dict(query.context)}
+    return Request(
+        user,
+        np.concatenate([rows.item[span], np.array([index for _, index in events], dtype=np.int32)]).astype(np.int32),
+        np.concatenate([rows.weight[span], _weights([e for e, _ in events], ratings, dataset)]).astype(np.float32),
+        np.concatenate([rows.rating[span], ratings]).astype(np.float32),
+        every_time,
+        Words(words.request, [*stored.searches, *words.searches], stored.profile),
+        float(at),
+        user >= 0 or (query.user is None),
+        warnings,
+        {key: value for key, value in shown.items() if value},
+    )
+
+
+def _weights(events: Sequence[Event], ratings: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return float32 (n,): the signed weights of events of a call, by the dataset's own rule."""
+    for event in events:
+        if event.kind not in KINDS:
+            raise RequestError(f"history: unknown kind {event.kind!r}{nearest(event.kind, KINDS)} (known: {', '.join(KINDS)})")
+    kinds = np.array([KINDS.index(e.kind) for e in events], dtype=np.uint8)
+    seconds = np.array([np.nan if e.seconds is None else e.seconds for e in events], dtype=np.float32)
+    info, stored = dataset.info, np.unique(dataset.interactions.kind)
+    scale = max((abs(info.weights[KINDS[int(code)]]) for code in stored), default=1.0) or 1.0
+    weights = {kind: min(1.0, max(-1.0, weight / scale)) for kind, weight in info.weights.items()}
+    weights["interaction"] = 1.0  # a bare id says: I chose this
+    reached = max((abs(weights[e.kind]) for e in events), default=1.0) or 1.0
+    return signed_weights(kinds, ratings, seconds, info.rating_scale, weights) * np.float32(reached)
+
+
+def batch(requests: Sequence[Request], features: ItemFeatures, run: RunOptions) -> QueryBatch:
+    """Return the queries of resolved requests, their words read."""
+    lengths = np.array([r.items.size for r in requests], dtype=np.int64)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    at = np.array([r.at for r in requests], dtype=np.float64)
+    times = np.concatenate([r.times for r in requests])
+    q = QueryBatch(
+        indptr,
+        np.concatenate([r.items for r in requests]).astype(np.int32),
+        np.concatenate([r.weights for r in requests]).astype(np.float32),
+        np.concatenate([r.ratings for r in requests]).astype(np.float32),
+        np.maximum((np.repeat(at, lengths) - times) / SECONDS_PER_DAY, 0.0).astype(np.float32),
+        np.array([r.user for r in requests], dtype=np.int32),
+        at,
+    )
+    return with_words(q, [r.words for r in requests], features, run)

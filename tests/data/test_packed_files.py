@@ -1,0 +1,75 @@
+"""Plain and packed files are the same to a reader; damage is one clear line."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+
+import pytest
+import zstandard
+
+from fuserec.data.packed import find, logical_name, read_bytes
+from fuserec.errors import DataError
+
+TEXT = b"user_id,item_id\n1,a\n2,b\n"
+PACK = {
+    "": lambda data: data,
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
+}
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_content_and_name_are_those_of_the_plain_file(tmp_path, suffix):
+    path = tmp_path / f"interactions.csv{suffix}"
+    path.write_bytes(PACK[suffix](TEXT))
+    assert read_bytes(path) == TEXT
+    assert logical_name(path) == "interactions.csv"
+    assert find(tmp_path, "other.csv", "interactions.csv") == path
+
+
+def test_zstandard_frames_without_a_length_are_read_to_the_end(tmp_path):
+    import io
+
+    packed = io.BytesIO()
+    with zstandard.ZstdCompressor().stream_writer(packed, closefd=False) as stream:
+        for _ in range(1000):
+            stream.write(TEXT)
+    path = tmp_path / "a.csv.zst"
+    path.write_bytes(packed.getvalue() + zstandard.ZstdCompressor().compress(b"tail"))
+    assert read_bytes(path) == TEXT * 1000 + b"tail"
+
+
+def test_the_content_decides_not_the_suffix(tmp_path):
+    path = tmp_path / "a.csv.gz"  # a browser that unpacked on the way
+    path.write_bytes(TEXT)
+    assert read_bytes(path) == TEXT
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+def test_a_packed_file_cut_short_is_an_error_of_one_line(tmp_path, suffix):
+    path = tmp_path / f"a.csv{suffix}"
+    path.write_bytes(PACK[suffix](TEXT * 1000)[:-9])
+    with pytest.raises(DataError, match="damaged or cut short") as caught:
+        read_bytes(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\n"])
+def test_an_empty_file_is_named(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.csv: the file is empty"):
+        read_bytes(path)
+
+
+def test_a_missing_file_names_its_nearest_neighbour(tmp_path):
+    (tmp_path / "interactions.csv").write_bytes(TEXT)
+    with pytest.raises(DataError, match=r"no such file or folder; did you mean 'interactions\.csv'"):
+        read_bytes(tmp_path / "interaction.csv")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match="is a folder"):
+        read_bytes(tmp_path)
