@@ -30,7 +30,7 @@ _HOMES = {
     "sample": "data.sample",
 }
 
-__all__ = [  # noqa: PLE0604 (the table of homes is the list)
+__all__ = [
     "Dataset",
     "Event",
     "Query",

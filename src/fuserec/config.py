@@ -31,7 +31,9 @@ class RecommenderConfig(Settings):
     that one scorer can stand in the fusion several times. Without any, :func:`default_parts` chooses.
     """
 
-    features: FeatureConfig = Field(default=FeatureConfig(), description="What of an item is read, and by what.")
+    features: FeatureConfig = Field(
+        default=FeatureConfig(), description="What of an item is read, and by what."
+    )
     fusion: BlendConfig = Field(default=BlendConfig(), description="How the fusion learns.")
     parts: dict[str, dict[str, Any]] = Field(default={}, description="The parts of the fusion.")
 
@@ -58,6 +60,8 @@ def default_parts(dataset: Dataset) -> dict[str, dict[str, Any]]:
     Popularity, co-occurrence, item neighbours, matrix factorisation, EASE (up to its catalogue limit) and content
     always; a trend where there is time for one; rating predictors where most interactions carry ratings.
     """
+    if dataset.n_interactions == 0:  # a new catalogue: text is all there is
+        return {"popularity": {}, "content": {}}
     parts: dict[str, dict[str, Any]] = {
         "popularity": {},
         "cooccurrence": {},

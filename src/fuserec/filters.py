@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,18 +14,38 @@ if TYPE_CHECKING:
     import polars as pl
 
 Filters = Mapping[str, Any]
-"""Column to a value, a list of values (any of them), or ``{operator: value}`` with =, !=, <, <=, >, >=."""
+"""Column to a value, a list of values (any of them), or ``{operator: value}`` with =, !=, <, <=, >, >=.
+
+A list under an operator is several conditions, all of which have to hold.
+"""
 
 OPERATORS = (">=", "<=", "!=", ">", "<", "=")
 
 
-def parse_filter(text: str) -> tuple[str, Any]:
-    """Return (column, condition) of a condition written as ``year>=1990``, ``brand=OPI`` or ``categories!=Games``."""
+def parse_filters(texts: Iterable[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the filters that conditions written as ``year>=1990`` make together: all have to hold.
+
+    Raises
+    ------
+    RequestError
+        For a condition that is not COLUMN OPERATOR VALUE.
+    """
+    filters: dict[str, dict[str, list[str]]] = {}
+    for text in texts:
+        column, operator, value = _condition(text)
+        filters.setdefault(column, {}).setdefault(operator, []).append(value)
+    return filters
+
+
+def _condition(text: str) -> tuple[str, str, str]:
+    """Return column, operator and value of ``year>=1990``, ``brand=OPI`` or ``categories!=Games``."""
     match = re.match(r"^\s*([^<>=!]+?)\s*(>=|<=|!=|=|>|<)\s*(.*?)\s*$", text)
     if not match:
-        raise RequestError(f"filter {text!r}: write COLUMN OPERATOR VALUE, e.g. year>=1990 (operators: {' '.join(OPERATORS)})")
+        raise RequestError(
+            f"filter {text!r}: write COLUMN OPERATOR VALUE, e.g. year>=1990 (operators: {' '.join(OPERATORS)})"
+        )
     column, operator, value = match.groups()
-    return column, {operator: value}
+    return column, operator, value
 
 
 def allowed_items(table: pl.DataFrame, filters: Filters) -> np.ndarray:
@@ -45,9 +65,13 @@ def allowed_items(table: pl.DataFrame, filters: Filters) -> np.ndarray:
             )
         if isinstance(condition, Mapping):
             for operator, value in condition.items():
-                mask &= _holds(table[column], str(operator), value)
+                for one in value if isinstance(value, list | tuple | set) else [value]:
+                    mask &= _holds(table[column], str(operator), one)
         elif isinstance(condition, list | tuple | set):
-            mask &= np.logical_or.reduce([_holds(table[column], "=", value) for value in condition], axis=0)
+            any_of = np.zeros(table.height, dtype=bool)
+            for value in condition:
+                any_of |= _holds(table[column], "=", value)
+            mask &= any_of
         else:
             mask &= _holds(table[column], "=", condition)
     return mask
@@ -58,7 +82,9 @@ def _holds(column: pl.Series, operator: str, value: Any) -> np.ndarray:
     import polars as pl
 
     if operator not in OPERATORS:
-        raise RequestError(f"filter on {column.name!r}: unknown operator {operator!r} (known: {' '.join(OPERATORS)})")
+        raise RequestError(
+            f"filter on {column.name!r}: unknown operator {operator!r} (known: {' '.join(OPERATORS)})"
+        )
     if isinstance(column.dtype, pl.List):
         has = column.cast(pl.List(pl.String)).list.contains(str(value)).fill_null(value=False).to_numpy()
         if operator not in ("=", "!="):

@@ -27,8 +27,9 @@ from fuserec.data.vocabulary import Vocabulary
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.sentence import SentenceEncoder
 from fuserec.errors import DataError, FuseRecError, ModelFormatError
+from fuserec.fitted import Fitted
 from fuserec.fusion.blend import Blend
-from fuserec.recommender import Fitted, Recommender
+from fuserec.recommender import Recommender
 from fuserec.run import RunOptions
 from fuserec.scorers import scorer_class
 
@@ -40,7 +41,9 @@ MODEL = "model.json"
 MAX_JSON_MB = 64
 
 
-def save(model: Recommender, folder: Path | str, *, histories: bool = True, bundle_encoder: bool = False) -> None:
+def save(
+    model: Recommender, folder: Path | str, *, histories: bool = True, bundle_encoder: bool = False
+) -> None:
     """Write a model folder; one that stands there stays whole until the new one is complete.
 
     Parameters
@@ -59,7 +62,9 @@ def save(model: Recommender, folder: Path | str, *, histories: bool = True, bund
         Where the folder holds something else, or cannot be written (no space, no permission).
     """
     folder, fitted = Path(folder), model.fitted
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL).is_file())):
+    if folder.exists() and (
+        not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL).is_file())
+    ):
         raise DataError(f"{folder}: is not empty and not a model folder; name a new folder")
     if not histories:
         fitted = replace(fitted, dataset=_anonymous(fitted.dataset))
@@ -113,7 +118,15 @@ def load(folder: Path | str) -> Recommender:
             settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
             parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
         fused = Blend(config.fusion, parts).restored(*states["fusion"])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ValidationError, pl.exceptions.PolarsError) as e:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        ValidationError,
+        pl.exceptions.PolarsError,
+    ) as e:
         raise ModelFormatError(
             f"{folder}: the model is damaged ({type(e).__name__}: {e}); fit or copy it again"
         ) from None
@@ -198,30 +211,42 @@ def _read(folder: Path, entry: Meta) -> State:
 
     file = str(entry["file"])
     if Path(file).name != file:
-        raise ModelFormatError(f"{folder}: {MODEL} names a file outside of the folder ({file!r}); do not trust it")
+        raise ModelFormatError(
+            f"{folder}: {MODEL} names a file outside of the folder ({file!r}); do not trust it"
+        )
     try:
         data = (folder / file).read_bytes()
     except OSError as error:
-        raise ModelFormatError(f"{folder}: {file} cannot be read ({error.strerror}); copy the whole folder again") from None
+        raise ModelFormatError(
+            f"{folder}: {file} cannot be read ({error.strerror}); copy the whole folder again"
+        ) from None
     if hashlib.blake2b(data, digest_size=16).hexdigest() != entry["blake2b"]:
-        raise ModelFormatError(f"{folder}: {file} is damaged (its content hash differs); copy or fit the model again")
+        raise ModelFormatError(
+            f"{folder}: {file} is damaged (its content hash differs); copy or fit the model again"
+        )
     try:
         return from_bytes(data), entry["meta"]
     except SafetensorError as error:
-        raise ModelFormatError(f"{folder}: {file} is not safetensors ({error}); copy or fit the model again") from None
+        raise ModelFormatError(
+            f"{folder}: {file} is not safetensors ({error}); copy or fit the model again"
+        ) from None
 
 
 def _head(folder: Path) -> Meta:
     """Read ``model.json``."""
     path = folder / MODEL
     if not path.is_file():
-        raise ModelFormatError(f"{folder}: not a FuseRec model (no {MODEL}); `fuserec fit DIR --out MODEL` makes one")
+        raise ModelFormatError(
+            f"{folder}: not a FuseRec model (no {MODEL}); `fuserec fit DIR --out MODEL` makes one"
+        )
     try:
         if path.stat().st_size > MAX_JSON_MB * 2**20:
             raise ModelFormatError(f"{path}: larger than {MAX_JSON_MB} MB: not written by FuseRec")
         head = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelFormatError(f"{path}: cannot be read as JSON ({error}); copy or fit the model again") from None
+        raise ModelFormatError(
+            f"{path}: cannot be read as JSON ({error}); copy or fit the model again"
+        ) from None
     if not isinstance(head, dict) or not isinstance(head.get("format"), int):
         raise ModelFormatError(f"{path}: not written by FuseRec (no format number)")
     if head["format"] > FORMAT:
@@ -266,7 +291,11 @@ def _writing(folder: Path) -> Iterator[None]:
 def _collect_unfinished(folder: Path, *, made: bool) -> None:
     """Remove what an unfinished save left, keeping what a standing ``model.json`` names."""
     with contextlib.suppress(OSError, ModelFormatError):
-        kept = {str(e["file"]) for e in _head(folder)["components"].values()} if (folder / MODEL).is_file() else set()
+        kept = (
+            {str(e["file"]) for e in _head(folder)["components"].values()}
+            if (folder / MODEL).is_file()
+            else set()
+        )
         _collect(folder, kept)
         if made:
             folder.rmdir()
@@ -275,6 +304,8 @@ def _collect_unfinished(folder: Path, *, made: bool) -> None:
 def _collect(folder: Path, kept: set[str]) -> None:
     """Remove our own files that nothing names."""
     for path in folder.iterdir():
-        ours = path.name.endswith(".safetensors") or (path.name.startswith(".") and path.name.endswith(".tmp"))
+        ours = path.name.endswith(".safetensors") or (
+            path.name.startswith(".") and path.name.endswith(".tmp")
+        )
         if ours and path.name not in kept:
             path.unlink(missing_ok=True)

@@ -63,7 +63,10 @@ def readable(rows: Sequence[Evidence], dataset: Dataset) -> tuple[EvidenceRow, .
     kept, rest = named[: MAX_ROWS - 1], named[MAX_ROWS - 1 :]
     exact = all(row.method == "exact" for row in rest)
     total = sum(row.contribution for row in rest)
-    return (*kept, EvidenceRow("fused", f"rest ({len(rest)} rows)", total, "exact" if exact else "attributed"))
+    return (
+        *kept,
+        EvidenceRow("fused", f"rest ({len(rest)} rows)", total, "exact" if exact else "attributed"),
+    )
 
 
 def _source(row: Evidence, dataset: Dataset) -> str:
@@ -71,7 +74,13 @@ def _source(row: Evidence, dataset: Dataset) -> str:
     if row.kind == "item":
         assert isinstance(row.key, int)
         return dataset.items[row.key]
-    names = {"text": "your words", "popularity": "popularity", "scorer": "score", "bias": "bias", "residual": "residual"}
+    names = {
+        "text": "your words",
+        "popularity": "popularity",
+        "scorer": "score",
+        "bias": "bias",
+        "residual": "residual",
+    }
     if row.kind in names:
         return names[row.kind] if row.key is None else f"{names[row.kind]}:{row.key}"
     return f"{row.kind}:{row.key}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +15,15 @@ from fuserec.config import RecommenderConfig
 from fuserec.data.query import Event, Query
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
-from fuserec.errors import NotFittedError, RequestError, nearest
+from fuserec.errors import NotFittedError, RequestError
 from fuserec.filters import Filters, allowed_items
+from fuserec.fitted import Fitted, listed
 from fuserec.fusion.blend import Blend
-from fuserec.numerics.hashing import reseed
 from fuserec.numerics.topk import top_k
 from fuserec.reasons import Language, readable, reason
 from fuserec.requests import batch, resolve
 from fuserec.run import RunOptions
-from fuserec.search import SearchIndex, joined_ranks, vector_scores
+from fuserec.search import joined_ranks, vector_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,54 +33,6 @@ if TYPE_CHECKING:
 MAX_K = 10_000
 PERSONAL = 0.5
 """Weight of a user's own ranking beside the two lists of a search."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Everything a request needs, as one immutable snapshot: readers keep theirs while an update makes the next.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    features : ItemFeatures
-    fused : Blend
-    seed : int
-    facts : dict
-        When and how it was fitted, for ``info``.
-    pending : tuple of str
-        Parts that have not yet unlearnt a forgotten user.
-    """
-
-    dataset: Dataset
-    features: ItemFeatures
-    fused: Blend
-    seed: int
-    facts: dict[str, Any] = field(default_factory=dict)
-    pending: tuple[str, ...] = ()
-
-    @cached_property
-    def titles(self) -> list[str]:
-        """Title of every item, its id where there is none."""
-        ids = self.dataset.items
-        return [title or ids[index] for index, title in enumerate(self.dataset.item_table["title"].to_list())]
-
-    @cached_property
-    def search_index(self) -> SearchIndex:
-        """BM25 over the catalogue, built when it is first asked for."""
-        return SearchIndex(self.dataset.item_table)
-
-    @cached_property
-    def ties(self) -> np.ndarray:
-        """uint64 (n_items,): the order of equal scores."""
-        return reseed(self.dataset.items.hashes, self.seed)
-
-    def item(self, identifier: str) -> int:
-        """Return the index of an item id, or raise a RequestError that names the nearest."""
-        index = self.dataset.items.index(identifier)
-        if index < 0:
-            hint = nearest(identifier, self.dataset.items.ids()[:50_000])
-            raise RequestError(f"item {identifier!r} is not in the catalogue{hint}")
-        return index
 
 
 class Recommender:
@@ -230,8 +181,10 @@ class Recommender:
         _check_request(k, min_probability)
         request = resolve(query, model.dataset)
         q = batch([request], model.features, run)
-        allowed = np.ones(model.dataset.n_items, dtype=bool) if filters is None else allowed_items(
-            model.dataset.item_table, filters
+        allowed = (
+            np.ones(model.dataset.n_items, dtype=bool)
+            if filters is None
+            else allowed_items(model.dataset.item_table, filters)
         )
         if candidates is not None:
             listed = np.zeros_like(allowed)
@@ -240,7 +193,7 @@ class Recommender:
         allowed[[model.item(identifier) for identifier in exclude]] = False
         allowed[q.items] = False
         scores = model.fused.score(q)
-        chosen = _listed(scores.values[0], scores.answered[0], allowed, k, model.ties)
+        chosen = listed(scores.values[0], scores.answered[0], allowed, k, model.ties)
         values = scores.values[0][chosen]
         probabilities = model.fused.probability(values)
         if min_probability is not None:
@@ -259,7 +212,7 @@ class Recommender:
             )
             for place, item in enumerate(chosen)
         )
-        return Answer(request.shown, request.known, items, request.warnings, _note(model))
+        return Answer(request.shown, request.known, items, request.warnings, model.note)
 
     def recommend_users(
         self, users: Sequence[str], k: int = 10, run: RunOptions | None = None
@@ -318,13 +271,19 @@ class Recommender:
         probability = float(model.fused.probability(values[index : index + 1])[0])
         said = reason(rows, model.titles, language)
         return RecommendedItem(
-            item, model.titles[index], rank, float(values[index]), probability, said, readable(rows, model.dataset)
+            item,
+            model.titles[index],
+            rank,
+            float(values[index]),
+            probability,
+            said,
+            readable(rows, model.dataset),
         )
 
     def search(
         self, text: str, k: int = 10, *, user: str | None = None, filters: Filters | None = None
     ) -> Answer:
-        """Return items for a text: words (BM25) and meaning (vectors) joined, and the user's taste where one is given."""
+        """Return items for a text: words (BM25) and meaning (vectors) joined, and a named user's taste."""
         model = self.fitted
         _check_request(k, None)
         if not text.strip():
@@ -343,10 +302,14 @@ class Recommender:
         visible = np.where(joined > 0, joined, np.float32(-np.inf))[None, :].astype(np.float32)
         items, values, counts = top_k(visible, k, ties=model.ties)
         hits = tuple(
-            RecommendedItem(model.dataset.items[int(item)], model.titles[int(item)], place + 1, float(value), 0.0)
-            for place, (item, value) in enumerate(zip(items[0, : counts[0]], values[0, : counts[0]], strict=True))
+            RecommendedItem(
+                model.dataset.items[int(item)], model.titles[int(item)], place + 1, float(value), 0.0
+            )
+            for place, (item, value) in enumerate(
+                zip(items[0, : counts[0]], values[0, : counts[0]], strict=True)
+            )
         )
-        return Answer(request.shown, request.known, hits, request.warnings, _note(model))
+        return Answer(request.shown, request.known, hits, request.warnings, model.note)
 
     def info(self) -> dict[str, Any]:
         """Return what the model is: data, parts, weights, validation figures, what is stale or pending."""
@@ -361,7 +324,9 @@ class Recommender:
                 "interactions": data.n_interactions,
                 "fingerprint": data.fingerprint,
             },
-            "encoder": model.features.sentence_encoder.fingerprint if model.features.sentence_encoder else "lexical",
+            "encoder": model.features.sentence_encoder.fingerprint
+            if model.features.sentence_encoder
+            else "lexical",
             "parts": {name: part.config.model_dump(mode="json") for name, part in model.fused.parts.items()},
             "weights": model.fused.weights_table(),
             "seed": model.seed,
@@ -389,23 +354,3 @@ def _check_request(k: int, min_probability: float | None) -> None:
         raise RequestError(f"k = {k!r}: has to be a whole number from 1 to {MAX_K:,}")
     if min_probability is not None and not 0 <= min_probability <= 1:
         raise RequestError(f"min_probability = {min_probability!r}: has to be from 0 to 1")
-
-
-def _listed(
-    values: np.ndarray, answered: np.ndarray, allowed: np.ndarray, k: int, ties: np.ndarray
-) -> np.ndarray:
-    """Return int (≤ k,): the best eligible items; those of which no part knows anything only fill up the list."""
-    first = np.where(answered & allowed, values, np.float32(-np.inf))[None, :]
-    items, _, counts = top_k(first, k, ties=ties)
-    found = items[0, : counts[0]]
-    if found.size < k and (allowed & ~answered).any():
-        rest = np.where(allowed & ~answered, values, np.float32(-np.inf))[None, :]
-        more, _, extra = top_k(rest, k - found.size, ties=ties)
-        found = np.concatenate([found, more[0, : extra[0]]])
-    return found
-
-
-def _note(model: Fitted) -> str:
-    """Return what has to be said wherever the data are simulated."""
-    info = model.dataset.info
-    return (info.note or "simulated data") if info.simulated else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_EVENTS = 10_000
 MAX_TEXT = 20_000
 """Limits on what a request may bring: everything from outside has one."""
+
+_SHOWN = 60
+"""Characters of an id that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -64,32 +67,80 @@ def resolve(query: Query, dataset: Dataset) -> Request:
         Where no item of the history is known and nothing else carries the query, or a limit is passed.
     """
     _check_limits(query)
+    query = replace(
+        query,
+        user=None if query.user is None else well_formed(query.user),
+        text=None if query.text is None else well_formed(query.text),
+    )
     user = dataset.users.index(query.user) if query.user is not None else -1
-    events = [Event(item=e) if isinstance(e, str) else e for e in query.history]
-    warnings = [f"user {query.user!r} is unknown: answered as somebody new"] if query.user is not None and user < 0 else []
+    warnings = []
+    if query.user is not None and user < 0:
+        warnings.append(f"user {shown_id(query.user)} is unknown: answered as somebody new")
+    events = [_event(event) for event in query.history]
     acts = [e for e in events if e.item is not None]
     found = dataset.items.indices(e.item or "" for e in acts)
-    unknown = [e.item for e, index in zip(acts, found, strict=True) if index < 0]
+    unknown = [e.item or "" for e, index in zip(acts, found, strict=True) if index < 0]
     if unknown:
-        named = ", ".join(repr(item) for item in unknown[:3])
-        warnings.append(f"{len(unknown)} unknown items of the history are left out: {named}")
+        warnings.append(left_out(unknown, "of the history"))
     searches = [e.text or "" for e in events if e.item is None]
     text = query.text or ""
-    if unknown and len(unknown) == len(acts) and user < 0 and not text.strip() and not any(s.strip() for s in searches):
+    carried = user >= 0 or any(words.strip() for words in (text, *searches))
+    if unknown and len(unknown) == len(acts) and not carried:
         raise RequestError(
-            f"history: none of the {len(unknown)} items is in the catalogue (e.g. {unknown[0]!r}); "
+            f"history: none of its {len(unknown)} items is in the catalogue (e.g. {shown_id(unknown[0])}); "
             "give item ids of this model, or a text"
         )
     kept = [(e, int(index)) for e, index in zip(acts, found, strict=True) if index >= 0]
     return _assembled(query, dataset, user, kept, Words(text, searches), tuple(warnings))
 
 
+def well_formed(text: str) -> str:
+    """Return a text that has a UTF-8 form: half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def shown_id(identifier: str) -> str:
+    """Return an id as messages repeat it: quoted, and cut where it is very long."""
+    return repr(identifier if len(identifier) <= _SHOWN else identifier[: _SHOWN - 1] + "…")
+
+
+def left_out(unknown: Sequence[str], where: str) -> str:
+    """Return the warning for unknown items."""
+    named = ", ".join(shown_id(item) for item in unknown[:3])
+    count = "1 unknown item" if len(unknown) == 1 else f"{len(unknown)} unknown items"
+    return f"{count} {where} left out: {named}{', ...' if len(unknown) > 3 else ''}"
+
+
+def _event(event: str | Event) -> Event:
+    """Return one event of a history, its strings well formed.
+
+    Raises
+    ------
+    RequestError
+        For what is neither an id nor an Event, or has a rating that is no number.
+    """
+    if isinstance(event, str):
+        return Event(item=well_formed(event))
+    if not isinstance(event, Event):
+        raise RequestError(
+            f"history: {event!r} is of type {type(event).__name__}; give item ids (strings) or Events"
+        )
+    if event.rating is not None and not np.isfinite(event.rating):
+        raise RequestError(f"history: the rating {event.rating!r} of {event.item!r} is no finite number")
+    item, text = (None if value is None else well_formed(value) for value in (event.item, event.text))
+    return replace(event, item=item, text=text)
+
+
 def _check_limits(query: Query) -> None:
     """Refuse what is too large to be meant."""
     if len(query.history) > MAX_EVENTS:
-        raise RequestError(f"history: {len(query.history):,} events, at most {MAX_EVENTS:,} are taken; send the newest")
+        raise RequestError(
+            f"history: {len(query.history):,} events, at most {MAX_EVENTS:,} are taken; send the newest"
+        )
     if query.text is not None and len(query.text) > MAX_TEXT:
-        raise RequestError(f"text: {len(query.text):,} characters, at most {MAX_TEXT:,} are taken; shorten it")
+        raise RequestError(
+            f"text: {len(query.text):,} characters, at most {MAX_TEXT:,} are taken; shorten it"
+        )
 
 
 def _assembled(
@@ -113,8 +164,12 @@ def _assembled(
     shown |= {"text": query.text, "searches": list(words.searches), "context": dict(query.context)}
     return Request(
         user,
-        np.concatenate([rows.item[span], np.array([index for _, index in events], dtype=np.int32)]).astype(np.int32),
-        np.concatenate([rows.weight[span], _weights([e for e, _ in events], ratings, dataset)]).astype(np.float32),
+        np.concatenate([rows.item[span], np.array([index for _, index in events], dtype=np.int32)]).astype(
+            np.int32
+        ),
+        np.concatenate([rows.weight[span], _weights([e for e, _ in events], ratings, dataset)]).astype(
+            np.float32
+        ),
         np.concatenate([rows.rating[span], ratings]).astype(np.float32),
         every_time,
         Words(words.request, [*stored.searches, *words.searches], stored.profile),
@@ -129,7 +184,9 @@ def _weights(events: Sequence[Event], ratings: np.ndarray, dataset: Dataset) -> 
     """Return float32 (n,): the signed weights of events of a call, by the dataset's own rule."""
     for event in events:
         if event.kind not in KINDS:
-            raise RequestError(f"history: unknown kind {event.kind!r}{nearest(event.kind, KINDS)} (known: {', '.join(KINDS)})")
+            raise RequestError(
+                f"history: unknown kind {event.kind!r}{nearest(event.kind, KINDS)} (known: {', '.join(KINDS)})"
+            )
     kinds = np.array([KINDS.index(e.kind) for e in events], dtype=np.uint8)
     seconds = np.array([np.nan if e.seconds is None else e.seconds for e in events], dtype=np.float32)
     info, stored = dataset.info, np.unique(dataset.interactions.kind)

@@ -72,7 +72,9 @@ class RunOptions:
         if self.cancel():
             raise CancelledError("the work was cancelled")
         if self.deadline is not None and time.monotonic() > self.deadline:
-            raise DeadlineExceededError("the time given has run out: raise the budget, or leave out the slowest scorer")
+            raise DeadlineExceededError(
+                "the time given has run out: raise the budget, or leave out the slowest scorer"
+            )
 
     def with_seed(self, seed: int) -> RunOptions:
         """Return the same options with another seed."""

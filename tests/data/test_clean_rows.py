@@ -353,20 +353,24 @@ def test_links_are_complete_and_once():
 class TestLimits:
     def test_the_k_core_is_what_peeling_leaves(self):
         rng = np.random.default_rng(3)
-        pairs = np.unique(rng.integers(0, 40, (400, 2)) * [1, 1] // [1, 2], axis=0)
+        # Long tails on both sides, so that users take items with them and items users, several times over.
+        pairs = np.unique((rng.random((500, 2)) ** 2 * 60).astype(int), axis=0)
         table = {"user_id": [f"u{u}" for u, _ in pairs], "item_id": [f"i{i}" for _, i in pairs]}
         left = {(f"u{u}", f"i{i}") for u, i in pairs}
+        peeled = 0
         while True:  # the definition, literally
             users = [u for u, _ in left]
             items = [i for _, i in left]
-            kept = {(u, i) for u, i in left if users.count(u) >= 8 and items.count(i) >= 8}
+            kept = {(u, i) for u, i in left if users.count(u) >= 5 and items.count(i) >= 5}
             if kept == left:
                 break
             left = kept
+            peeled += 1
         assert 0 < len(left) < len(pairs)
-        result = cleaned(table, k_core=8)
+        assert peeled > 2
+        result = cleaned(table, k_core=5)
         assert set(ids(result)) == left
-        assert result[1].count("outside the 8-core") == len(pairs) - len(left)
+        assert result[1].count("outside the 5-core") == len(pairs) - len(left)
         assert result[0].users.len() == len({u for u, _ in left})
 
     def test_the_k_core_takes_what_it_empties_out_of_the_catalogue(self):
@@ -376,6 +380,11 @@ class TestLimits:
         assert data.items.ids() == ["a", "b"]
         assert data.item_table["title"].to_list() == ["A", "B"]
         assert data.users.ids() == ["u", "v"]
+
+    def test_searches_stay_with_the_users_that_stay(self):
+        table = {"user_id": ["u", "u", "v", "v", "w", "u", "w"], "item_id": ["a", "b", "a", "b", "a", "", ""]}
+        data = cleaned({**table, "text": [""] * 5 + ["kept", "gone"]}, k_core=2)[0].dataset()
+        assert data.searches.text == ("kept",)
 
     def test_an_impossible_count_is_named_and_dropped_on_request(self):
         users = ["robot"] * 1500 + [f"u{i}" for i in range(500)]

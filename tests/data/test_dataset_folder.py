@@ -8,6 +8,7 @@ import lzma
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -352,6 +353,24 @@ class TestWriting:
         with pytest.raises(DataError):
             import_folder(folder({"interactions.csv": b"user_id,item_id\n"}), dest)
         assert {p.name: p.read_bytes() for p in dest.iterdir()} == before
+
+    def test_a_move_that_fails_puts_the_old_folder_back(self, folder, tmp_path, monkeypatch):
+        dest = tmp_path / "mine"
+        source = folder({"interactions.csv": WRITE["csv"](ROWS)})
+        import_folder(source, dest)
+        before = {p.name: p.read_bytes() for p in dest.iterdir()}
+        rename = Path.rename
+
+        def failing(path, target):
+            if path.suffix == ".partial":
+                raise OSError(28, "No space left on device")
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", failing)
+        with pytest.raises(DataError, match="No space left on device"):
+            import_folder(source, dest)
+        assert {p.name: p.read_bytes() for p in dest.iterdir()} == before
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "mine"]
 
     def test_a_full_disk_leaves_nothing_half_written(self, folder, tmp_path):
         place = folder({"interactions.csv": text_of(pl.concat([ROWS] * 1), ",")})

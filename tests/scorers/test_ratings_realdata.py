@@ -1,7 +1,7 @@
 """RMSE on MovieLens 100K, in bands: too bad fails, and too good is a leak.
 
-Peers on the random split: LensKit item kNN .9010 and biased MF .9029 to .9039, surprise SVD .9241, damped biases
-.9357. The split and the histories are those of the bench, whose code is what runs here.
+Peers on the random split: LensKit item kNN .9010 and biased MF .9029 to .9039, surprise SVD .9241, damped
+biases .9357. The split and the histories are those of the bench, whose code is what runs here.
 """
 
 from __future__ import annotations

@@ -54,8 +54,16 @@ KINDS = ["cosine", "pearson", "euclidean", "jaccard"]
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 500), kind=st.sampled_from(KINDS), values=st.sampled_from(["implicit", "ratings"]))
-def test_scores_are_sums_over_the_nearest_users_less_oneself(seed, kind, values):
+@given(
+    seed=st.integers(0, 500),
+    kind=st.sampled_from(KINDS),
+    values=st.sampled_from(["implicit", "ratings"]),
+    centered=st.booleans(),
+)
+def test_scores_are_sums_over_the_nearest_users_less_oneself(seed, kind, values, centered):
+    centered = (
+        centered and kind != "pearson"
+    )  # which magnifies the rounding of deviations that are all but equal
     data = random_dataset(seed)
     config = {
         "similarity": kind,
@@ -89,30 +97,40 @@ def test_left_in_their_own_row_would_dominate():
     assert scorer.score(anonymous).values.max() > scorer.score(query).values.max() + 0.3
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 500), n_raters=st.integers(1, 8), kind=st.sampled_from(KINDS))
 def test_predictions_equal_the_formula(seed, n_raters, kind):
     data = random_dataset(seed)
-    config = {"similarity": kind, "values": "ratings", "n_raters": n_raters, "shrinkage": 3.0}
+    centered = kind != "pearson"
+    config = {
+        "similarity": kind,
+        "values": "ratings",
+        "n_raters": n_raters,
+        "shrinkage": 3.0,
+        "centered": centered,
+    }
     scorer = fitted(data, **config)
     baseline = scorer._baseline
-    vectors = vectors_of(data, config, baseline)
+    compared = vectors_of(data, config, baseline)
+    deviations = vectors_of(data, {"values": "ratings"}, baseline)
     items = np.arange(0, data.n_items, 4, dtype=np.int32)
     found = scorer.predict(data.queries(np.array([2])), items[None, :])[0]
     history = events(data, 2)
-    b_u = sum(r - baseline.mean - baseline.item_bias[i] for i, r in history) / (
-        baseline.damping + len(history)
-    )
+    above = sum(r - baseline.mean - baseline.item_bias[i] for i, r in history)
+    b_u = above / (baseline.damping + len(history))
+    likeness = [similar(kind, compared[2], other, 3.0) for other in compared]
     for candidate, value in zip(items.tolist(), found, strict=True):
-        raters = [u for u in range(data.n_users) if candidate in vectors[u] and u != 2]
-        ranked = [
-            (round(similar(kind, vectors[2], vectors[u], 3.0), 6), -int(data.users.hashes[u]), u)
-            for u in raters
-        ]
-        best = [(w, vectors[u][candidate]) for w, _, u in sorted(ranked, reverse=True)[:n_raters] if w > 0]
+        raters = [u for u in range(data.n_users) if candidate in compared[u] and u != 2 and likeness[u] > 0]
+        raters.sort(key=lambda u: (-round(likeness[u], 6), int(data.users.hashes[u])))
+        if kind != "jaccard" and len(raters) > n_raters:
+            within, beyond = (likeness[raters[place]] for place in (n_raters - 1, n_raters))
+            if within - beyond < 1e-4:
+                continue  # too close for float32 to say which of the two counts
         expected = baseline.mean + baseline.item_bias[candidate] + b_u
+        best = raters[:n_raters]
         if best:
-            expected += sum(w * d for w, d in best) / sum(w for w, _ in best)
+            weights = [likeness[u] for u in best]
+            expected += np.average([deviations[u][candidate] for u in best], weights=weights)
         assert value == pytest.approx(np.clip(expected, 1, 5), abs=5e-3)
 
 

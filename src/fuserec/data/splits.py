@@ -127,7 +127,7 @@ def hold_out(dataset: Dataset, config: SplitConfig, seed: int, stage: Literal["t
     rng = np.random.default_rng(np.random.SeedSequence([seed, {"test": 1, "validation": 2}[stage]]))
     rows = _RULES[config.protocol](dataset, config, rng, stage)
     held = _assembled(dataset, rows)
-    if len(held) == 0:
+    if len(held) == 0 or held.train.n_interactions == 0:
         raise DataError(
             f"split {config.protocol}: nothing can be held out for {stage} of {dataset.n_interactions:,} interactions "
             f"by {dataset.n_users:,} users: each needs at least 3 interactions (or choose another --split)"

@@ -116,7 +116,7 @@ def keep_facts(folder: Path) -> None:
 
 def read_facts_kept(folder: Path) -> FolderFacts | None:
     """Return the facts that :func:`keep_facts` wrote, or None where there are none or weights are gone."""
-    kept = _json(folder / FACTS, {})
+    kept = _own_json(folder / FACTS)
     if set(kept) != set(FolderFacts.__dataclass_fields__) or not (folder / "model.safetensors").is_file():
         return None
     return FolderFacts(**kept)
@@ -191,7 +191,7 @@ def convert(folder: Path, destination: Path, quantization: str, facts: FolderFac
 
 def read_manifest(folder: Path) -> tuple[FolderFacts, str] | None:
     """Return facts and quantization of a folder that :func:`convert` wrote; None for others."""
-    manifest = _json(folder / MANIFEST, {})
+    manifest = _own_json(folder / MANIFEST)
     if (
         manifest.get("format") != 1
         or not (folder / "model.bin").is_file()
@@ -293,6 +293,15 @@ def _pooling(config: dict[str, Any]) -> str:
     chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     names = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
     return "+".join(names.get(key, key.removeprefix("pooling_mode_")) for key in chosen) or "mean"
+
+
+def _own_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that we wrote; one that is absent or damaged is empty."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _json(path: Path, default: Any = None) -> Any:

@@ -90,16 +90,32 @@ def stored_words(dataset: Dataset, users: np.ndarray, at: np.ndarray, *, past_on
     past_only : bool
         Leave out searches without a time too: in an evaluation they might come from after the target.
     """
-    profiles = dataset.user_table["text"] if "text" in dataset.user_table.columns else None
+    profiles = _profiles(dataset)
     by_user: dict[int, list[int]] = {}
     for row, user in enumerate(dataset.searches.user.tolist()):
         by_user.setdefault(user, []).append(row)
     words = []
     for user, moment in zip(users.tolist(), at.tolist(), strict=True):
-        rows = [r for r in by_user.get(user, []) if _is_past(float(dataset.searches.time[r]), moment, past_only)]
-        profile = (profiles[user] or "") if profiles is not None and user >= 0 else ""
+        rows = [
+            r for r in by_user.get(user, []) if _is_past(float(dataset.searches.time[r]), moment, past_only)
+        ]
+        profile = profiles[user] if user >= 0 else ""
         words.append(Words(searches=[dataset.searches.text[r] for r in rows], profile=profile))
     return words
+
+
+def _profiles(dataset: Dataset) -> list[str]:
+    """Return what each user says of themselves: profile text, then declared interests."""
+    table = dataset.user_table
+    said = (
+        [[text] if text else [] for text in table["text"]]
+        if "text" in table.columns
+        else [[] for _ in range(table.height)]
+    )
+    if "tags" in table.columns:
+        for texts, tags in zip(said, table["tags"].to_list(), strict=True):
+            texts.extend([", ".join(tags)] if isinstance(tags, list) and tags else [])
+    return [". ".join(parts) for parts in said]
 
 
 def _is_past(time: float, moment: float, past_only: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Who takes part in an evaluation: the parts of every configuration, their fusions, and scorers named beside them."""
+"""Who takes part in an evaluation: parts of configurations, their fusions, and scorers beside them."""
 
 from __future__ import annotations
 
@@ -89,8 +89,9 @@ class LineUp:
     @property
     def grounds(self) -> list[Ground]:
         """Distinct grounds, in the order of the configurations."""
-        everyone = [*self.fusions.values(), *self.contenders.values()]
-        return list({id(one.ground): one.ground for one in everyone}.values())
+        grounds = [fused.ground for fused in self.fusions.values()]
+        grounds += [contender.ground for contender in self.contenders.values()]
+        return list({id(ground): ground for ground in grounds}.values())
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,9 @@ class Choice:
         """
         own = {FUSED, *(entry.name for entry in found)}
         parts = {part for entry in found for part in entry.parts}
-        long = {f"{entry.name}.{part}" for entry in found for part in entry.parts} if len(found) > 1 else set()
+        long = (
+            {f"{entry.name}.{part}" for entry in found for part in entry.parts} if len(found) > 1 else set()
+        )
         for name in models:
             if name not in own | parts | long and name not in SCORERS:
                 known = [*sorted(own), *sorted(parts | set(SCORERS))]
@@ -185,8 +188,8 @@ def assemble(
         if team.blend is not None and team.entry.name in choice.fusions:
             fusions[team.entry.name] = Fused(team.entry.name, team.blend, names, team.cost, team.ground)
     for name in choice.extras:
-        contenders[name] = work.extra(name, found[0].config.features)
-    order = dict.fromkeys([*fusions, *reported, *(name for name in choice.extras)])
+        contenders[name] = work.alone(name, found[0].config.features)
+    order = dict.fromkeys([*fusions, *reported, *choice.extras])
     needed = {name for fused in fusions.values() for name in fused.members.values()} | set(order)
     kept = {name: contender for name, contender in contenders.items() if name in needed}
     return LineUp(kept, fusions, tuple(order), tuple(dict.fromkeys(work.notes)))
@@ -260,14 +263,14 @@ class _Workshop:
                 members = {name: _tuned(m, blend.parts[name]) for name, m in members.items()}
         return _Team(entry, members, blend, _total(members, learning, whole.cost), ground)
 
-    def extra(self, name: str, config: FeatureConfig) -> Contender:
+    def alone(self, name: str, config: FeatureConfig) -> Contender:
         """Fit a scorer that no configuration has, with its defaults."""
         ground = self.ground(config)
         member = self._fit({name: create(name)}, ground, config)[name]
         return Contender(name, member.scorer, member.cost, ground)
 
     def _fit(self, parts: dict[str, Scorer], ground: Ground, config: FeatureConfig) -> dict[str, _Member]:
-        """Fit parts one by one; those that the catalogue is too large for are left out with a line and a note."""
+        """Fit parts one by one; those that cannot take the catalogue are left out with a line and a note."""
         train = self.held.train
         allowed = {name: part for name, part in parts.items() if self._fits(name, part, train.n_items)}
         if not allowed:
@@ -291,7 +294,9 @@ class _Workshop:
         if limit is None or n_items <= limit:
             return True
         log.warning("%s is left out: %s items, it takes %s", name, f"{n_items:,}", f"{limit:,}")
-        self.notes.append(f"{name} was left out: it takes at most {limit:,} items, the data have {n_items:,}.")
+        self.notes.append(
+            f"{name} was left out: it takes at most {limit:,} items, the data have {n_items:,}."
+        )
         return False
 
 
@@ -307,6 +312,8 @@ def _tuned(member: _Member, scorer: Scorer) -> _Member:
 
 def _total(members: Mapping[str, _Member], learning: Cost, whole: Cost) -> Cost:
     """Return what a fusion costs: all its parts and learning, parts that were shared included."""
-    peaks = [cost.peak_mb for cost in (whole, *(m.cost for m in members.values())) if cost.peak_mb is not None]
+    peaks = [
+        cost.peak_mb for cost in (whole, *(m.cost for m in members.values())) if cost.peak_mb is not None
+    ]
     seconds = learning.seconds + sum(m.cost.seconds for m in members.values())
     return Cost(seconds, max(peaks, default=None))

@@ -343,4 +343,6 @@ def _difference(value: float, low: float, high: float, resampled: FloatArray, us
         return Difference(estimate.value, None, None, None, users)
     drawn = resampled[~np.isnan(resampled)]
     extreme = np.count_nonzero(np.abs(drawn - value) >= abs(value))
-    return Difference(estimate.value, estimate.low, estimate.high, (1 + extreme) / (1 + len(drawn)), users)
+    return Difference(
+        estimate.value, estimate.low, estimate.high, float((1 + extreme) / (1 + len(drawn))), users
+    )

@@ -9,8 +9,9 @@ cannot drown a cold item. Weighted hybrid of Burke 2002 ("Hybrid recommender sys
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -18,17 +19,14 @@ from pydantic import Field
 
 from fuserec.data.splits import Holdout, SplitConfig, hold_out
 from fuserec.encoders.reading import stored_words, with_words
-from fuserec.errors import ConfigError
+from fuserec.errors import ConfigError, DataError
 from fuserec.fusion.calibration import Calibration
-from fuserec.fusion.candidates import CandidateTable, candidate_table
 from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS, item_cohorts, query_cohorts
-from fuserec.fusion.search import BlendWeights, Objective, learn
-from fuserec.fusion.tuning import tuned
-from fuserec.numerics.hashing import reseed
+from fuserec.fusion.learning import FusionLearning, Learnt, teach, untaught
+from fuserec.fusion.search import BlendWeights
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores
-from fuserec.settings import Settings
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
@@ -40,25 +38,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("fuserec")
 
 
-class BlendConfig(Settings):
-    """How the fusion learns."""
+class BlendConfig(FusionLearning):
+    """How the fusion learns, and what `fit` holds out for it."""
 
-    validation: SplitConfig = Field(default=SplitConfig(), description="What `fit` holds out to learn the weights on.")
-    depth: int = Field(default=10, ge=1, description="The weights maximise NDCG at this depth.")
-    max_queries: int = Field(default=8000, ge=100, description="Validation queries used, drawn at random.")
-    per_part: int = Field(default=60, ge=10, description="Best candidates of each part that are weighed.")
-    tune: bool = Field(default=True, description="Also try other values of the parts' query-side hyperparameters.")
-    tune_queries: int = Field(default=2000, ge=100, description="Validation queries used for that.")
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What validation has taught, and what was seen there."""
-
-    weights: BlendWeights
-    calibration: Calibration
-    ratings: np.ndarray
-    figures: dict[str, float]
+    validation: SplitConfig = Field(
+        default=SplitConfig(), description="What `fit` holds out to learn the weights on."
+    )
 
 
 class Blend(Scorer):
@@ -78,42 +63,36 @@ class Blend(Scorer):
             raise ConfigError("a fusion needs at least one part: name a scorer under [parts]")
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
-        """Fit the parts on inner train, learn the fusion on validation, refit the parts on everything."""
-        held = hold_out(train, self.config.validation, run.seed, "validation")
-        held = held_with_words(held, train, features, run)
-        self.parts = fit_parts(self.parts, held.train, features, run)
-        taught = self.taught(held, run)
-        self._learnt, self.parts = taught._learnt, taught.parts
+        """Fit the parts on inner train, learn the fusion on validation, refit the parts on everything.
+
+        Where nothing can be held out (a new shop), every part gets the same weight. A deadline is a wish: parts are
+        left out where it leaves no time for them, and what was begun is brought to an end.
+        """
+        soon = None if run.deadline is None else time.monotonic() + 0.4 * (run.deadline - time.monotonic())
+        patient = replace(run, deadline=None)
+        try:
+            held = hold_out(train, self.config.validation, run.seed, "validation")
+        except DataError as error:
+            log.warning("the fusion is not learnt, all parts get the same weight: %s", error)
+            self.parts = fit_parts(self.parts, train, features, patient, soon)
+            self._learnt = untaught(self.parts, train, self.config, patient)
+            self._set_items(train, run)
+            return
+        held = held_with_words(held, train, features, patient)
+        self.parts = fit_parts(self.parts, held.train, features, patient, soon)
+        self.parts, self._learnt = teach(self.parts, held, self.config, patient)
         self._drop_unused()
-        self.parts = fit_parts(self.parts, train, features, run)
+        self.parts = fit_parts(self.parts, train, features, patient)
         self._set_items(train, run)
 
     def taught(self, held: Holdout, run: RunOptions) -> Blend:
         """Return the fusion of its fitted parts, learnt on held-out queries; the parts are not refitted."""
-        other = type(self)(self.config, self.parts)
-        other._teach(held, run)
+        parts, learnt = teach(self.parts, held, self.config, run)
+        other = type(self)(self.config, parts)
+        other._learnt = learnt
         other._set_items(held.train, run)
         other._fitted = True
         return other
-
-    def _teach(self, held: Holdout, run: RunOptions) -> None:
-        """Tune the parts' query-side hyperparameters, then learn weights, calibration and rating weights."""
-        rng = run.rng("fusion")
-        chosen = np.sort(rng.permutation(len(held))[: self.config.max_queries])
-        sample = held.take(chosen)
-        ties = reseed(held.train.items.hashes, run.seed)
-        if self.config.tune:
-            few = sample.take(np.sort(rng.permutation(len(sample))[: self.config.tune_queries]))
-            self.parts = {name: tuned(part, few, self.config.depth, run) for name, part in self.parts.items()}
-        table = candidate_table(self.parts, sample, self.config.per_part, ties, run)
-        cohorts = item_cohorts(held.train.item_counts)
-        weights = learn(table, cohorts, run, self.config.depth)
-        self._learnt = Learnt(
-            weights,
-            _calibration(table, weights, cohorts),
-            _rating_weights(self.parts, sample),
-            _figures(table, weights, cohorts, self.config.depth, run),
-        )
 
     def _set_items(self, train: Dataset, run: RunOptions) -> None:
         """Take what is known of the items from the data that the parts were fitted on."""
@@ -121,13 +100,16 @@ class Blend(Scorer):
         self._threads = run.threads
 
     def _drop_unused(self) -> None:
-        """Leave out parts that no cohort gives weight and no rating needs: they would cost time and change nothing."""
+        """Leave out parts that no cohort gives weight and no rating needs, unless they answer when nothing is known."""
         learnt = self._learnt
-        used = (learnt.weights.weights > 0).any(axis=0) | (learnt.ratings > 0)
+        last_resort = np.array(["anyone" in part.capabilities.answers for part in self.parts.values()])
+        used = (learnt.weights.weights > 0).any(axis=0) | (learnt.ratings > 0) | last_resort
         for name in [n for n, keep in zip(self.parts, used, strict=True) if not keep]:
             log.info("part %s brings nothing on validation and is left out", name)
         self.parts = {n: p for (n, p), keep in zip(self.parts.items(), used, strict=True) if keep}
-        kept = BlendWeights(learnt.weights.weights[:, used], learnt.weights.constants[:, used], learnt.weights.offsets)
+        kept = BlendWeights(
+            learnt.weights.weights[:, used], learnt.weights.constants[:, used], learnt.weights.offsets
+        )
         self._learnt = Learnt(kept, learnt.calibration, learnt.ratings[used], learnt.figures)
 
     def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
@@ -173,6 +155,8 @@ class Blend(Scorer):
         pattern = pattern.reshape(np.shape(code))
         knows = (codes[None, :] >> np.arange(len(self.parts))[:, None]) & 1
         hears = np.stack([scores[name].queries for name in self.parts])
+        lost = ~((weights.T > 0) & hears).any(axis=0)  # only parts without weight can answer: then they do
+        weights = np.where(lost[:, None], hears.T / np.maximum(hears.sum(axis=0), 1)[:, None], weights)
         heard = weights.T[:, :, None] * knows[:, None, :] * hears[:, :, None]
         total, answering = weights.sum(axis=1)[:, None], heard.sum(axis=0)
         lift = np.divide(total, answering, out=np.zeros_like(answering), where=answering > 0)
@@ -190,12 +174,15 @@ class Blend(Scorer):
         out: list[list[list[Evidence]]] = []
         for query in range(len(q)):
             rows = [
-                self._cell(found, factors[:, query, pattern[query, c]], query, c) for c in range(items.shape[1])
+                self._cell(found, factors[:, query, pattern[query, c]], query, c)
+                for c in range(items.shape[1])
             ]
             for column, item in enumerate(items[query]):
                 if offsets[query, column]:
                     cohort = ITEM_COHORTS[int(self._cohorts[item])]
-                    rows[column].append(Evidence(self.name, "offset", cohort, float(offsets[query, column]), "exact"))
+                    rows[column].append(
+                        Evidence(self.name, "offset", cohort, float(offsets[query, column]), "exact")
+                    )
             out.append(rows)
         return out
 
@@ -284,20 +271,39 @@ def held_with_words(held: Holdout, dataset: Dataset, features: ItemFeatures, run
 
 
 def fit_parts(
-    parts: Mapping[str, Scorer], train: Dataset, features: ItemFeatures, run: RunOptions
+    parts: Mapping[str, Scorer],
+    train: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    soon: float | None = None,
 ) -> dict[str, Scorer]:
-    """Fit every part that the data allows; the others are left out with a line that says why."""
+    """Fit every part that the data allow; the others are left out with a line that says why.
+
+    Parameters
+    ----------
+    parts, train, features, run
+        As in :meth:`Scorer.fit`.
+    soon : float, optional
+        A moment of ``time.monotonic()`` after which no further part is begun.
+    """
     fitted: dict[str, Scorer] = {}
     for name, part in parts.items():
         limit = part.capabilities.max_items
         if limit is not None and train.n_items > limit:
-            log.warning("part %s is left out: %s items, it takes %s", name, f"{train.n_items:,}", f"{limit:,}")
+            log.warning(
+                "part %s is left out: %s items, it takes %s", name, f"{train.n_items:,}", f"{limit:,}"
+            )
+            continue
+        if soon is not None and fitted and time.monotonic() > soon:
+            log.warning("part %s is left out: the budget leaves no time for it", name)
             continue
         run.check()
         run.progress(f"fitting {name}", len(fitted), len(parts))
         fitted[name] = part.fit(train, features, run)
     if not fitted:
-        raise ConfigError("no part of the fusion can take this catalogue: name one without a limit, e.g. cooccurrence")
+        raise ConfigError(
+            "no part of the fusion can take this catalogue: name one without a limit, e.g. cooccurrence"
+        )
     run.progress("fitting", len(parts), len(parts))
     return fitted
 
@@ -311,53 +317,10 @@ def _blend_start(offsets: np.ndarray, out: np.ndarray, lo: int, hi: int) -> None
 
 
 @kernel
-def _blend_add(values: np.ndarray, factors: np.ndarray, pattern: np.ndarray, out: np.ndarray, lo: int, hi: int) -> None:
+def _blend_add(
+    values: np.ndarray, factors: np.ndarray, pattern: np.ndarray, out: np.ndarray, lo: int, hi: int
+) -> None:
     """Add one part's scores × its factor to rows [lo, hi)."""
     for r in range(lo, hi):
         for j in range(out.shape[1]):
             out[r, j] += values[r, j] * factors[r, pattern[r, j]]
-
-
-def _fused_cells(table: CandidateTable, weights: BlendWeights, cohorts: np.ndarray) -> np.ndarray:
-    """Return float64 (n_candidates,): the fused score of the table's candidates."""
-    rows = table.cohorts[table.rows]
-    heard = weights.weights[rows] * table.answered
-    answering = heard.sum(axis=1)
-    value = (heard * table.scores / weights.constants[rows]).sum(axis=1)
-    fused = np.divide(value, answering, out=np.zeros_like(value), where=answering > 0)
-    return np.asarray(fused + weights.offsets[cohorts[table.items]])
-
-
-def _calibration(table: CandidateTable, weights: BlendWeights, cohorts: np.ndarray) -> Calibration:
-    """Fit the probability on the table's candidates."""
-    return Calibration.fit(_fused_cells(table, weights, cohorts), table.target)
-
-
-def _figures(
-    table: CandidateTable, weights: BlendWeights, cohorts: np.ndarray, depth: int, run: RunOptions
-) -> dict[str, float]:
-    """Return NDCG on validation of the fusion and of every part alone."""
-    objective = Objective(table, cohorts, depth, run.threads)
-    zero, everyone = np.zeros(len(ITEM_COHORTS)), np.arange(len(table))
-    figures = {n: objective(w, zero, everyone) for n, w in zip(table.names, np.eye(len(table.names)), strict=True)}
-    total = 0.0
-    for cohort in np.unique(table.cohorts):
-        queries = np.flatnonzero(table.cohorts == cohort)
-        total += float(objective.gains(weights.weights[cohort], weights.offsets, queries).sum())
-    return {"fused": total / max(1, len(table)), **figures}
-
-
-def _rating_weights(parts: Mapping[str, Scorer], held: Holdout) -> np.ndarray:
-    """Return float64 (n_parts,): non-negative least squares of held-out ratings on the parts' predictions."""
-    weights = np.zeros(len(parts))
-    rated = np.isfinite(held.ratings)
-    able = [p for p, part in enumerate(parts.values()) if part.can_predict]
-    if not able or rated.sum() < 50:
-        return weights
-    from scipy.optimize import nnls
-
-    q = held.queries.take(held.rows[rated])
-    items = held.items[rated][:, None]
-    columns = [list(parts.values())[p].predict(q, items)[:, 0] for p in able]
-    weights[able] = nnls(np.stack(columns, axis=1).astype(np.float64), held.ratings[rated].astype(np.float64))[0]
-    return weights

@@ -73,12 +73,24 @@ def candidate_table(
     pieces: list[tuple[np.ndarray, ...]] = []
     for lo in range(0, len(held), chunk):
         run.check()
-        pieces.append(_piece(parts, held.take(np.arange(lo, min(lo + chunk, len(held)))), per_part, ties, run))
+        pieces.append(
+            _piece(parts, held.take(np.arange(lo, min(lo + chunk, len(held)))), per_part, ties, run)
+        )
         run.progress("learning the fusion", min(lo + chunk, len(held)), len(held))
-    counts, items, scores, answered, target, scale = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    counts, items, scores, answered, target, scale = (
+        np.concatenate(column) for column in zip(*pieces, strict=True)
+    )
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return CandidateTable(
-        indptr, items, scores, answered, target, query_cohorts(held.queries), np.diff(held.indptr), scale, tuple(parts)
+        indptr,
+        items,
+        scores,
+        answered,
+        target,
+        query_cohorts(held.queries),
+        np.diff(held.indptr),
+        scale,
+        tuple(parts),
     )
 
 
@@ -96,12 +108,17 @@ def _piece(
     for column, part in enumerate(parts.values()):
         scores = part.score(held.queries)
         visible = np.where(scores.answered, scores.values, -np.inf).astype(np.float32)
-        items, top, found = top_k(visible, max(per_part, DEPTH), exclude=exclude, ties=ties, threads=run.threads)
+        items, top, found = top_k(
+            visible, max(per_part, DEPTH), exclude=exclude, ties=ties, threads=run.threads
+        )
         _choose(chosen, items)
         for rare in rarities:
-            _choose(chosen, top_k(visible, RARE, exclude=exclude, allowed=rare, ties=ties, threads=run.threads)[0])
-        heard = scores.queries & (found >= DEPTH)
-        scale[heard, column] = np.abs(top[heard, DEPTH - 1])
+            _choose(
+                chosen, top_k(visible, RARE, exclude=exclude, allowed=rare, ties=ties, threads=run.threads)[0]
+            )
+        depth = min(DEPTH, top.shape[1])  # a catalogue may be smaller
+        heard = scores.queries & (found >= depth)
+        scale[heard, column] = np.abs(top[heard, depth - 1])
         values.append(scores.values)
         masks.append(scores.answered)
     rows, items = np.nonzero(chosen)
@@ -110,7 +127,14 @@ def _piece(
     is_target = np.zeros((n, n_items), dtype=bool)
     is_target[held.rows, held.items] = True
     counts = np.bincount(rows, minlength=n)
-    return counts, items.astype(np.int32), np.where(answered, picked, 0.0), answered, is_target[rows, items], scale
+    return (
+        counts,
+        items.astype(np.int32),
+        np.where(answered, picked, 0.0),
+        answered,
+        is_target[rows, items],
+        scale,
+    )
 
 
 def _choose(chosen: np.ndarray, items: np.ndarray) -> None:

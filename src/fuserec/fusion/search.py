@@ -1,4 +1,4 @@
-"""Learning the weights of a blend on validation: coordinate ascent on NDCG, from every single part and from their mean."""
+"""Learning the weights of a blend on validation: coordinate ascent on NDCG from the best part and from their mean."""
 
 from __future__ import annotations
 
@@ -143,9 +143,7 @@ class Objective:
         return float(self.gains(weights, offsets, queries).mean())
 
 
-def learn(
-    table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10
-) -> BlendWeights:
+def learn(table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10) -> BlendWeights:
     """Return the weights, constants and offsets that rank the held-out targets best.
 
     Parameters
@@ -230,11 +228,13 @@ def _trials(weights: np.ndarray, part: int) -> list[np.ndarray]:
     return trials
 
 
-def singles(table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10) -> dict[str, float]:
+def singles(
+    table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10
+) -> dict[str, float]:
     """Return each part's own NDCG on the table."""
     objective = Objective(table, item_cohort, depth, run.threads)
     zero, everyone = np.zeros(len(ITEM_COHORTS)), np.arange(len(table))
     return {
-        name: objective(unit, zero, everyone) for name, unit in zip(table.names, np.eye(len(table.names)), strict=True)
+        name: objective(unit, zero, everyone)
+        for name, unit in zip(table.names, np.eye(len(table.names)), strict=True)
     }
-

@@ -136,11 +136,13 @@ def _invert_upper(matrix: Floats) -> None:
     """Replace the upper triangle of a positive definite matrix by that of its inverse."""
     # LAPACK reads by columns: to it, the upper triangle of the rows is the lower one.
     factor, failed = lapack.spotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+    inverse = factor
     if not failed:
         inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed:
+    # A NaN passes through the factorisation, but it does not leave the diagonal of the inverse alone.
+    if failed or not np.isfinite(np.diagonal(inverse)).all():
         raise ConfigError(
-            f"inverse of a {len(matrix)} x {len(matrix)} matrix: it is not positive definite (row {failed}); "
+            f"inverse of a {len(matrix)} x {len(matrix)} matrix: it is not positive definite; "
             "raise the regularization, and see that no value is NaN or infinite"
         )
     if not np.shares_memory(inverse, matrix):  # only where the library refused to work in place

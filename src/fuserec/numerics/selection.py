@@ -8,7 +8,7 @@ upper half of the hash that settles ties.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def _insert(keys: Hashes, items: Ints, lo: int, hi: int, ties: Hashes) -> None:
 
 
 @kernel
-def _sort_first(keys: Hashes, items: Ints, n: int, k: int, ties: Hashes) -> None:
+def _sort_first(keys: Hashes, items: Ints, n: Whole, k: int, ties: Hashes) -> None:
     """Sort candidates so that the first k of n are in place; parts wholly behind k are left alone."""
     stack = np.empty((64, 2), np.int64)
     stack[0, 0], stack[0, 1], depth = 0, n, 1
@@ -133,7 +133,7 @@ def _sort_first(keys: Hashes, items: Ints, n: int, k: int, ties: Hashes) -> None
 
 
 @kernel
-def _rank(scratch: Scratch, n: int) -> bool:
+def _rank(scratch: Scratch, n: Whole) -> bool:
     """Sort up to ``_RANKED`` candidates by counting larger keys; False, nothing done, where two are equal."""
     keys, found, order = scratch.keys[:n], scratch.found, scratch.order
     order[:n] = -1
@@ -152,7 +152,7 @@ def _rank(scratch: Scratch, n: int) -> bool:
 
 
 @kernel
-def best_of_list(row: Ints, n: int, k: int, ties: Hashes, scratch: Scratch) -> Whole:
+def best_of_list(row: Ints, n: Whole, k: int, ties: Hashes, scratch: Scratch) -> Any:
     """Sort n candidates as far as the first k and return min(n, k).
 
     ``row[c]`` is the ordered score of item ``scratch.found[c]``; ``scratch.keys`` holds sort keys afterwards.
@@ -193,7 +193,7 @@ def _threshold(row: Ints, k: int, lanes: Ints) -> Whole:
 
 
 @kernel
-def best_of_row(row: Ints, k: int, ties: Hashes, scratch: Scratch) -> Whole:
+def best_of_row(row: Ints, k: int, ties: Hashes, scratch: Scratch) -> Any:
     """Put the positions of the k best at the front of ``scratch.found``; return how many there are.
 
     What is :data:`MASKED` is never among them. ``row`` holds ordered integers; its front is overwritten.

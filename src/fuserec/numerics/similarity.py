@@ -195,7 +195,7 @@ def _sum_moments(columns: Ints, weights: Floats, known: Reference, sums: Floats)
 def fill_sums(
     columns: Ints, weights: Floats, known: Reference, width: int, by_bits: Words, sums: Floats
 ) -> None:
-    """Sum over the shared columns what a similarity needs; ``by_bits`` is empty or room for the query's bits."""
+    """Sum over the shared columns what a similarity needs; ``by_bits`` is room for its bits or empty."""
     if by_bits.size:
         set_bits(columns, by_bits)
         count_shared(by_bits, known.bits, sums)

@@ -16,8 +16,7 @@ from scipy import sparse
 from fuserec.numerics.similar import Kept, dense_neighbours, sparse_neighbours
 from fuserec.numerics.hashing import reseed
 from fuserec.scorers.base import Capabilities, Evidence, Scores, chosen, known
-from fuserec.scorers.ease import decayed
-from fuserec.scorers.history import HistoryScorer, SparseMap
+from fuserec.scorers.history import HistoryScorer, SparseMap, decayed
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from fuserec.scorers.base import Capabilities
-from fuserec.scorers.history import DenseMap, HistoryScorer
+from fuserec.scorers.history import DenseMap, HistoryScorer, decayed
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,10 +50,3 @@ class EASE(HistoryScorer):
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps."""
         return decayed(q, self.config.recency)
-
-
-def decayed(q: QueryBatch, recency: float) -> np.ndarray:
-    """Return float32 (n_events,): weight × recency^steps."""
-    if recency == 1.0:
-        return q.weights
-    return q.weights * np.power(np.float32(recency), q.steps.astype(np.float32))

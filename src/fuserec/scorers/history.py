@@ -179,3 +179,10 @@ class HistoryScorer(Scorer):
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
         self._items = arrays["items"].astype(bool)
         self._map = map_from_state(arrays, self._items.size)
+
+
+def decayed(q: QueryBatch, recency: float) -> np.ndarray:
+    """Return float32 (n_events,): weight × recency^steps."""
+    if recency == 1.0:
+        return q.weights
+    return q.weights * np.power(np.float32(recency), q.steps.astype(np.float32))

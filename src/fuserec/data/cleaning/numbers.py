@@ -52,13 +52,13 @@ def numbers(column: pl.Series) -> Numbers:
     """Return the numbers of a column; in text, an empty field is a missing one."""
     if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
         column = column.cast(pl.String)
-    if column.dtype == pl.String:
-        if column.str.contains(r"^\s|\s$").any():
-            column = column.str.strip_chars()
+    cast = column.cast(pl.Float64, strict=False)
+    missing = cast.is_null().to_numpy()
+    if column.dtype == pl.String and missing.any():
+        column = column.str.strip_chars()
+        cast = column.cast(pl.Float64, strict=False)
         missing = (column.fill_null("") == "").to_numpy()
-    else:
-        missing = column.is_null().to_numpy()
-    values = column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    values = cast.fill_null(np.nan).to_numpy()
     finite = np.isfinite(values)
     return Numbers(np.where(finite, values, np.nan), missing, ~finite & ~missing)
 

@@ -1,0 +1,231 @@
+"""From outcomes to figures: values per query, then means with intervals, segments and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fuserec.evaluation.results import Comparison, Segment
+from fuserec.evaluation.statistics import (
+    Difference,
+    Estimate,
+    intervals,
+    paired_differences,
+    paired_ratio_difference,
+    ratio_interval,
+)
+from fuserec.fusion.cohorts import HISTORY, ITEM_COHORTS, item_cohorts, query_cohorts
+from fuserec.metrics.beyond import coverage, intra_list_diversity, novelty
+from fuserec.metrics.ranking import AT_K, WHOLE, target_ranks
+from fuserec.metrics.rating import absolute_errors, by_user, squared_errors
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.splits import Holdout, Split
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.evaluation.ranking_pass import Outcome
+    from fuserec.fusion.blend import Blend
+    from fuserec.run import RunOptions
+    from fuserec.scorers.base import Scorer
+
+FloatArray = npt.NDArray[np.float64]
+Columns = dict[str, FloatArray]
+
+EVERYBODY = ""
+"""Stands for "all queries" where the name of a segment is asked for."""
+
+CELLS = 2**18
+"""Ratings predicted at a time, padding included."""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What all models of an evaluation are measured by.
+
+    Parameters
+    ----------
+    test : Holdout
+    train : Dataset
+        What models were fitted on: without the validation items, which only the histories of the test hold.
+    ks : tuple of int
+    vectors : float32 (n_items, dim) or CSR
+        What the diversity of a list is judged by: sentence vectors, or words where there are none.
+    run : RunOptions
+    """
+
+    test: Holdout
+    train: Dataset
+    ks: tuple[int, ...]
+    vectors: Any
+    run: RunOptions
+
+    @classmethod
+    def of(cls, held: Split, ks: tuple[int, ...], features: ItemFeatures, run: RunOptions) -> Yardstick:
+        """Take the vectors of the items from their features."""
+        vectors = features.lexical if features.sentence is None else features.sentence
+        return cls(held.test, held.train, ks, vectors, run)
+
+    def rng(self) -> np.random.Generator:
+        """Return the generator of the bootstrap; started anew, so that all models share their resamples."""
+        return self.run.rng("bootstrap")
+
+
+def accuracy(outcome: Outcome, yardstick: Yardstick, chosen: np.ndarray | None = None) -> Columns:
+    """Return one value per query (n,) of every ranking metric, NaN for a query without a target.
+
+    A target without a score is in no list, so metrics at k count it as not found; metrics of the whole
+    ranking put it on the mean of the last ranks, among all that the model abstains on.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    yardstick : Yardstick
+    chosen : bool (n_targets,), optional
+        Count these targets alone.
+    """
+    rows, n = yardstick.test.rows, len(yardstick.test)
+    kept = np.ones(rows.size, dtype=bool) if chosen is None else chosen
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))])
+    ranks = outcome.ranks[kept]
+    found = np.where(outcome.answered[kept], ranks, np.inf)
+    shown = target_ranks(indptr, found, outcome.n_candidates)
+    whole = target_ranks(indptr, ranks, outcome.n_candidates)
+    columns = {f"{name}@{k}": metric(shown, k) for name, metric in AT_K.items() for k in yardstick.ks}
+    return columns | {name: metric(whole) for name, metric in WHOLE.items()}
+
+
+def beyond(outcome: Outcome, yardstick: Yardstick) -> tuple[Columns, dict[str, Estimate]]:
+    """Return diversity and novelty of every list (n,), and the coverage of all of them."""
+    train = yardstick.train
+    known = train.matrix("one")
+    item_users = np.bincount(known.indices, minlength=train.n_items)
+    n_users = max(1, int(np.count_nonzero(np.diff(known.indptr))))
+    columns: Columns = {}
+    covered: dict[str, Estimate] = {}
+    lists, counts = outcome.lists, outcome.counts
+    for k in yardstick.ks:
+        covered[f"coverage@{k}"] = Estimate(coverage(lists, counts, k, train.n_items))
+        columns[f"ild@{k}"] = intra_list_diversity(lists, counts, k, yardstick.vectors)
+        columns[f"novelty@{k}"] = novelty(lists, counts, k, item_users, n_users)
+    return columns, covered
+
+
+def by_segment(outcome: Outcome, yardstick: Yardstick, everybody: Columns) -> dict[str, Columns]:
+    """Return the ranking metrics of each segment, NaN for queries outside it.
+
+    Queries are told apart by the length of their history, targets by how often training has them: a query
+    counts in every segment that it has a target of, with those targets alone.
+    """
+    test = yardstick.test
+    kinds = query_cohorts(test.queries) % len(HISTORY)
+    found = {
+        f"query:{name}": {m: np.where(kinds == code, column, np.nan) for m, column in everybody.items()}
+        for code, name in enumerate(HISTORY)
+        if (kinds == code).any()
+    }
+    cohorts = item_cohorts(yardstick.train.item_counts)[test.items]
+    for code, name in enumerate(ITEM_COHORTS):
+        if (cohorts == code).any():
+            found[f"target:{name}"] = accuracy(outcome, yardstick, cohorts == code)
+    return found
+
+
+def estimates(
+    outcome: Outcome, yardstick: Yardstick
+) -> tuple[dict[str, Estimate], dict[str, Segment], Columns]:
+    """Return every metric with its interval, the segments, and the values per query."""
+    columns = accuracy(outcome, yardstick)
+    segments = by_segment(outcome, yardstick, columns)
+    lists, covered = beyond(outcome, yardstick)
+    table = {(EVERYBODY, name): column for name, column in (columns | lists).items()}
+    table |= {(segment, name): column for segment, own in segments.items() for name, column in own.items()}
+    found = intervals(table, rng=yardstick.rng())
+    figures = {name: found[EVERYBODY, name] for name in (*columns, *lists)} | covered
+    parts = {
+        segment: Segment(
+            users=int(np.count_nonzero(~np.isnan(next(iter(own.values()))))),
+            metrics={name: found[segment, name] for name in own},
+        )
+        for segment, own in segments.items()
+    }
+    return figures, parts, columns
+
+
+@dataclass(frozen=True)
+class RatingErrors:
+    """Errors of predicted ratings summed by query: float64 (n,) each."""
+
+    squared: FloatArray
+    absolute: FloatArray
+    counts: FloatArray
+
+    def estimates(self, yardstick: Yardstick) -> dict[str, Estimate]:
+        """Return RMSE and MAE with their intervals."""
+        return {
+            "rmse": ratio_interval(self.squared, self.counts, rng=yardstick.rng(), root=True),
+            "mae": ratio_interval(self.absolute, self.counts, rng=yardstick.rng()),
+        }
+
+    def less(self, other: RatingErrors, yardstick: Yardstick) -> Difference:
+        """Return the paired difference of RMSE."""
+        return paired_ratio_difference(
+            self.squared, other.squared, self.counts, rng=yardstick.rng(), root=True
+        )
+
+
+def rating_errors(model: Scorer | Blend, test: Holdout, run: RunOptions) -> RatingErrors | None:
+    """Predict the held-out ratings of test queries; None where there are none.
+
+    Each query is asked once for all its targets; queries are taken in the order of their number of targets,
+    so that little is padded.
+    """
+    rated = np.isfinite(test.ratings)
+    rows = test.rows[rated]
+    if not rows.size:
+        return None
+    items, actual = test.items[rated], test.ratings[rated]
+    counts = np.bincount(rows, minlength=len(test))
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    order = np.argsort(counts, kind="stable")
+    order = order[counts[order] > 0]
+    predicted = np.empty(rows.size, np.float32)
+    at = 0
+    while at < order.size:
+        run.check()
+        run.progress("predicting ratings", at, order.size)
+        longest = np.maximum.accumulate(counts[order[at:]])
+        size = max(1, int(np.searchsorted(longest * np.arange(1, longest.size + 1), CELLS)))
+        queries = order[at : at + size]
+        width = int(counts[queries].max())
+        place = starts[queries][:, None] + np.minimum(np.arange(width), counts[queries][:, None] - 1)
+        predicted[place] = model.predict(test.queries.take(queries), items[place])
+        at += size
+    run.progress("predicting ratings", order.size, order.size)
+    squared, per_query = by_user(squared_errors(predicted, actual), rows, len(test))
+    absolute, _ = by_user(absolute_errors(predicted, actual), rows, len(test))
+    return RatingErrors(squared, absolute, per_query)
+
+
+def comparisons(
+    columns: Mapping[str, Columns],
+    ratings: Mapping[str, RatingErrors],
+    references: tuple[str, ...],
+    yardstick: Yardstick,
+    metric: str,
+) -> list[Comparison]:
+    """Compare every model with every reference, on the same queries: the deciding metric, and RMSE."""
+    found = []
+    for reference in references:
+        others = {name: own[metric] for name, own in columns.items() if name != reference}
+        if others:
+            models = paired_differences(others, columns[reference][metric], rng=yardstick.rng())
+            found.append(Comparison(metric=metric, reference=reference, models=models))
+        if reference in ratings and len(ratings) > 1:
+            base = ratings[reference]
+            gaps = {name: own.less(base, yardstick) for name, own in ratings.items() if name != reference}
+            found.append(Comparison(metric="rmse", reference=reference, models=gaps))
+    return found

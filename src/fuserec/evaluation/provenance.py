@@ -1,0 +1,174 @@
+"""What an evaluation was made of: data, split, settings and versions, and a few users as examples."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fuserec.evaluation.results import DatasetFacts, SampleItem, SampleUser
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.splits import Holdout, Split
+    from fuserec.evaluation.contenders import Entry, Fused, LineUp
+    from fuserec.evaluation.ranking_pass import Outcome
+    from fuserec.run import RunOptions
+
+N_EXAMPLES = 4
+LIST_LENGTH = 5
+PACKAGES = ("fuserec", "numpy", "scipy", "numba", "scikit-learn", "ctranslate2")
+SHARES = {"temporal": ("share",), "random": ("share",), "users": ("share", "given"), "cold-items": ("share",)}
+"""Settings that a protocol reads."""
+
+
+def dataset_facts(dataset: Dataset) -> DatasetFacts:
+    """Return which data were evaluated on."""
+    return DatasetFacts(
+        users=dataset.n_users,
+        items=dataset.n_items,
+        interactions=dataset.n_interactions,
+        fingerprint=dataset.fingerprint,
+        name=dataset.info.name,
+        simulated=dataset.info.simulated,
+    )
+
+
+def split_facts(held: Split, seed: int) -> dict[str, Any]:
+    """Return how the data were split, and how much is in each part."""
+    config = held.config
+    facts: dict[str, Any] = {"kind": config.protocol}
+    facts |= {name: getattr(config, name) for name in SHARES.get(config.protocol, ())}
+    return facts | {
+        "seed": seed,
+        "train": held.train.n_interactions,
+        "validation": int(held.validation.items.size),
+        "test": int(held.test.items.size),
+        "validation_users": len(held.validation),
+        "test_users": len(held.test),
+    }
+
+
+def notes(held: Split, dataset: Dataset) -> list[str]:
+    """Return what a reader has to be told about data and split."""
+    found = []
+    if dataset.info.simulated:
+        found.append("The interactions are simulated: the figures show that it works, not how people choose.")
+    unseen = int(np.count_nonzero(held.train.item_counts[held.test.items] == 0))
+    if held.config.protocol == "cold-items":
+        found.append("Every target is new, on validation too: a fusion learns here to lift new items.")
+    elif unseen:
+        verb = "was" if unseen == 1 else "were"
+        found.append(f"{unseen:,} of the targets {verb} never seen in training: a segment of their own.")
+    if held.test.repeats:
+        found.append(f"{held.test.repeats:,} test targets were already in their history and are left out.")
+    empty = int(np.count_nonzero(held.test.queries.lengths == 0))
+    if empty:
+        found.append(f"{empty:,} test queries come without any history.")
+    return found
+
+
+def environment(run: RunOptions) -> dict[str, str]:
+    """Return the versions and the size of the machine, nothing that names it."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found | {"threads": str(run.threads)}
+
+
+def configuration(
+    entries: Sequence[Entry], line_up: LineUp, ks: tuple[int, ...], run: RunOptions
+) -> dict[str, Any]:
+    """Return the settings that were in effect, with the values that tuning chose."""
+    found: dict[str, Any] = {"seed": run.seed, "k": list(ks), "memory_mb": run.memory_mb}
+    tables = {entry.name: _one(entry, line_up) for entry in entries}
+    beside = {
+        n for n in line_up.contenders if not any(n in f.members.values() for f in line_up.fusions.values())
+    }
+    if beside:
+        found["beside the fusion"] = {name: _scorer(line_up, name) for name in sorted(beside)}
+    return found | (next(iter(tables.values())) if len(tables) == 1 else {"configurations": tables})
+
+
+def _one(entry: Entry, line_up: LineUp) -> dict[str, Any]:
+    """Return the settings of one configuration."""
+    # Where vectors are kept says nothing of what was computed, and may be a path of this machine.
+    table: dict[str, Any] = {"features": entry.config.features.model_dump(mode="json", exclude={"cache"})}
+    fused = line_up.fusions.get(entry.name)
+    if fused is not None:
+        table["fusion"] = entry.config.fusion.model_dump(mode="json")
+        table["parts"] = {part: _scorer(line_up, member) for part, member in fused.members.items()}
+        table["validation"] = _validation(fused)
+    return table
+
+
+def _scorer(line_up: LineUp, name: str) -> dict[str, Any]:
+    """Return the scorer of a contender and its hyperparameters."""
+    scorer = line_up.contenders[name].scorer
+    return {"scorer": scorer.name, **scorer.config.model_dump(mode="json")}
+
+
+def _validation(fused: Fused) -> dict[str, float]:
+    """Return what learning saw on validation."""
+    depth = fused.blend.config.depth
+    return {f"ndcg@{depth} {name}": round(figure, 5) for name, figure in fused.blend.learnt.figures.items()}
+
+
+def weights(line_up: LineUp) -> dict[str, dict[str, float]]:
+    """Return the fusion weights by query cohort and part, each configuration's under its name."""
+    several = len(line_up.fusions) > 1
+    return {
+        f"{name}: {cohort}" if several else cohort: row
+        for name, fused in line_up.fusions.items()
+        for cohort, row in fused.blend.weights_table().items()
+    }
+
+
+def examples(
+    dataset: Dataset, test: Holdout, outcomes: Mapping[str, Outcome], run: RunOptions
+) -> list[SampleUser]:
+    """Return a few users, drawn at random, with the end of their history and each model's list."""
+    drawn = run.rng("examples").permutation(len(test))[:N_EXAMPLES]
+    titled = _Titles(dataset)
+    return [titled.user(test, int(row), outcomes) for row in np.sort(drawn)]
+
+
+class _Titles:
+    """Shows items by their titles."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._column = dataset.item_table["title"] if "title" in dataset.item_table.columns else None
+
+    def title(self, item: int) -> str:
+        """Return an item's title, its id where it has none."""
+        title = None if self._column is None else self._column[item]
+        return str(title) if title else self._dataset.items[item]
+
+    def user(self, test: Holdout, row: int, outcomes: Mapping[str, Outcome]) -> SampleUser:
+        """Return one query as an example."""
+        q, who = test.queries, int(test.queries.users[row])
+        history = q.items[q.indptr[row] : q.indptr[row + 1]][-LIST_LENGTH:]
+        targets = test.items[test.indptr[row] : test.indptr[row + 1]]
+        lists = {
+            name: [self.item(int(i), targets) for i in outcome.lists[row, :LIST_LENGTH] if i >= 0]
+            for name, outcome in outcomes.items()
+        }
+        return SampleUser(
+            user_id=self._dataset.users[who],
+            history=[self.title(int(item)) for item in history],
+            targets=[self.title(int(item)) for item in targets[:LIST_LENGTH]],
+            lists=lists,
+        )
+
+    def item(self, item: int, targets: np.ndarray) -> SampleItem:
+        """Return one place of a list."""
+        return SampleItem(
+            item_id=self._dataset.items[item], title=self.title(item), hit=bool(np.isin(item, targets))
+        )

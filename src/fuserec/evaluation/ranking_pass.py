@@ -1,0 +1,157 @@
+"""One pass over the test queries: every contender scores each chunk once, and ranks and lists are kept.
+
+A chunk has memory_mb / (4 · n_items · (parts + 2)) queries: room for the scores of every part, the fused
+ones, and one buffer in which abstentions are masked.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fuserec.numerics.hashing import reseed
+from fuserec.numerics.ranks import target_ranks
+from fuserec.numerics.topk import top_k
+
+if TYPE_CHECKING:
+    from fuserec.data.splits import Holdout
+    from fuserec.evaluation.contenders import Contender, Fused, Ground, LineUp
+    from fuserec.run import RunOptions
+    from fuserec.scorers.base import Scores
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one model made of the test queries.
+
+    Parameters
+    ----------
+    ranks : float64 (n_targets,)
+        Mean rank of each target among all items but the history; items that the model abstains on share the
+        last ranks.
+    answered : bool (n_targets,)
+        Whether the model has a score for the target at all: without one it is in no list.
+    n_candidates : int64 (n,)
+    lists : int32 (n, max k)
+        The items shown, best first, -1 after the end.
+    counts : int32 (n,)
+    score_s : float
+        Seconds of scoring all queries; for a fusion those of its parts and of combining them.
+    """
+
+    ranks: np.ndarray
+    answered: np.ndarray
+    n_candidates: np.ndarray
+    lists: np.ndarray
+    counts: np.ndarray
+    score_s: float
+
+
+def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outcome]:
+    """Return the outcome of every reported model, by name, in their order.
+
+    Parameters
+    ----------
+    line_up : LineUp
+    depth : int
+        Length of the lists.
+    run : RunOptions
+    """
+    records: dict[str, _Record] = {}
+    for ground in line_up.grounds:
+        contenders = {n: c for n, c in line_up.contenders.items() if c.ground is ground}
+        fusions = {n: f for n, f in line_up.fusions.items() if f.ground is ground}
+        records |= _Pass(ground, contenders, fusions, frozenset(line_up.reported), depth, run).records()
+    return {name: records[name].outcome() for name in line_up.reported}
+
+
+@dataclass
+class _Record:
+    """Outcomes of the chunks so far."""
+
+    pieces: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    score_s: float = 0.0
+
+    def outcome(self) -> Outcome:
+        """Join the chunks."""
+        ranks, answered, n_candidates, lists, counts = map(np.concatenate, zip(*self.pieces, strict=True))
+        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s)
+
+
+@dataclass
+class _Pass:
+    """The pass over the queries of one ground."""
+
+    ground: Ground
+    contenders: dict[str, Contender]
+    fusions: dict[str, Fused]
+    reported: frozenset[str]
+    depth: int
+    run: RunOptions
+
+    def records(self) -> dict[str, _Record]:
+        """Score all chunks."""
+        test, run = self.ground.test, self.run
+        n_items = test.train.n_items
+        shared = {name for fused in self.fusions.values() for name in fused.members.values()}
+        chunk = run.memory_mb * 2**20 // (4 * max(1, n_items) * (max(1, len(shared)) + 2))
+        chunk = min(max(1, chunk), len(test))
+        self._ties = reseed(test.train.items.hashes, run.seed)
+        self._buffer = np.empty((chunk, n_items), np.float32)
+        self._records = {name: _Record() for name in (*self.contenders, *self.fusions)}
+        alone = [name for name in self.contenders if name not in shared]
+        for lo in range(0, len(test), chunk):
+            run.progress("scoring test queries", lo, len(test))
+            piece = test.take(np.arange(lo, min(lo + chunk, len(test))))
+            self._together(piece, [name for name in self.contenders if name in shared])
+            for name in alone:
+                self._keep(name, self._scores(name, piece), piece)
+        run.progress("scoring test queries", len(test), len(test))
+        return self._records
+
+    def _together(self, piece: Holdout, names: list[str]) -> None:
+        """Score a chunk by the parts of fusions, then combine: each part's scores are made once."""
+        spent = {name: -self._records[name].score_s for name in names}
+        scores = {name: self._scores(name, piece) for name in names}
+        spent = {name: before + self._records[name].score_s for name, before in spent.items()}
+        for name, fused in self.fusions.items():
+            began = time.perf_counter()
+            members = {part: scores[member] for part, member in fused.members.items()}
+            combined = fused.blend.combine(members, piece.queries)
+            own = time.perf_counter() - began
+            self._records[name].score_s += own + sum(spent[m] for m in set(fused.members.values()))
+            self._keep(name, combined, piece)
+        for name in names:
+            self._keep(name, scores[name], piece)
+
+    def _scores(self, name: str, piece: Holdout) -> Scores:
+        """Score a chunk by one contender, on the clock."""
+        self.run.check()
+        began = time.perf_counter()
+        scores = self.contenders[name].scorer.score(piece.queries)
+        self._records[name].score_s += time.perf_counter() - began
+        return scores
+
+    def _keep(self, name: str, scores: Scores, piece: Holdout) -> None:
+        """Keep ranks and lists of a chunk where the model is reported."""
+        if name not in self.reported:
+            return
+        self.run.check()
+        visible, threads = self._visible(scores), self.run.threads
+        exclude = piece.queries.seen()
+        ranks, candidates = target_ranks(visible, exclude, (piece.indptr, piece.items), threads)
+        lists, _, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
+        answered = np.isfinite(visible[piece.rows, piece.items])
+        self._records[name].pieces.append((ranks, answered, candidates, lists, counts))
+
+    def _visible(self, scores: Scores) -> np.ndarray:
+        """Return the scores, minus infinity where the model abstains; the scorer's array stays as it is."""
+        if scores.items.all() and scores.queries.all():
+            return scores.values
+        visible = self._buffer[: len(scores.values)]
+        visible.fill(-np.inf)
+        np.copyto(visible, scores.values, where=scores.answered)
+        return visible

@@ -1,0 +1,87 @@
+"""The snapshot that requests are answered from, and the making of a list from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fuserec.errors import RequestError, nearest
+from fuserec.numerics.hashing import reseed
+from fuserec.numerics.topk import top_k
+from fuserec.search import SearchIndex
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.fusion.blend import Blend
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Everything a request needs, as one immutable snapshot: readers keep theirs while an update makes the next.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    features : ItemFeatures
+    fused : Blend
+    seed : int
+    facts : dict
+        When and how it was fitted, for ``info``.
+    pending : tuple of str
+        Parts that have not yet unlearnt a forgotten user.
+    """
+
+    dataset: Dataset
+    features: ItemFeatures
+    fused: Blend
+    seed: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    pending: tuple[str, ...] = ()
+
+    @cached_property
+    def titles(self) -> list[str]:
+        """Title of every item, its id where there is none."""
+        ids = self.dataset.items
+        return [title or ids[index] for index, title in enumerate(self.dataset.item_table["title"].to_list())]
+
+    @cached_property
+    def search_index(self) -> SearchIndex:
+        """BM25 over the catalogue, built when it is first asked for."""
+        return SearchIndex(self.dataset.item_table)
+
+    @cached_property
+    def ties(self) -> np.ndarray:
+        """uint64 (n_items,): the order of equal scores."""
+        return reseed(self.dataset.items.hashes, self.seed)
+
+    def item(self, identifier: str) -> int:
+        """Return the index of an item id, or raise a RequestError that names the nearest."""
+        index = self.dataset.items.index(identifier)
+        if index < 0:
+            hint = nearest(identifier, self.dataset.items.ids()[:50_000])
+            raise RequestError(f"item {identifier!r} is not in the catalogue{hint}")
+        return index
+
+    @property
+    def note(self) -> str:
+        """What has to be said wherever the data are simulated."""
+        info = self.dataset.info
+        return (info.note or "simulated data") if info.simulated else ""
+
+
+def listed(
+    values: np.ndarray, answered: np.ndarray, allowed: np.ndarray, k: int, ties: np.ndarray
+) -> np.ndarray:
+    """Return int (≤ k,): the best eligible items; those of which no part knows anything only fill up the list."""
+    first = np.where(answered & allowed, values, np.float32(-np.inf))[None, :]
+    items, _, counts = top_k(first, k, ties=ties)
+    found = items[0, : counts[0]]
+    if found.size < k and (allowed & ~answered).any():
+        rest = np.where(allowed & ~answered, values, np.float32(-np.inf))[None, :]
+        more, _, extra = top_k(rest, k - found.size, ties=ties)
+        found = np.concatenate([found, more[0, : extra[0]]])
+    return found

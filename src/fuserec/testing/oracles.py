@@ -1,0 +1,207 @@
+"""Slow, plain computations of what the scorers' docstrings say, in float64 and with dense matrices.
+
+A wrong orientation of a matrix, a lost event or a wrong weight passes every check of form; here it shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fuserec.data.dataset import Dataset
+from fuserec.data.query import QueryBatch
+from fuserec.encoders.features import ItemFeatures
+from fuserec.scorers.base import Scorer
+from fuserec.testing.subject import Oracle
+
+
+def popularity(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Log(1 + sum of positive weights), without a half-life."""
+    counts = np.zeros(train.n_items)
+    for item, weight in zip(train.interactions.item, train.interactions.weight, strict=True):
+        counts[item] += max(float(weight), 0.0)
+    return np.tile(np.log1p(counts), (len(q), 1))
+
+
+def ease(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """x·B, B = I − P·diag(1 / diag P), P = (XᵀX + λI)⁻¹ (Steck 2019, eq. 8)."""
+    config: Any = scorer.config
+    x = _positive(train)
+    p = np.linalg.inv(x.T @ x + config.regularization * np.eye(train.n_items))
+    b = np.eye(train.n_items) - p @ np.diag(1.0 / np.diag(p))
+    np.fill_diagonal(b, 0.0)
+    return _inputs(q, train.n_items, config.recency) @ b
+
+
+def cooccurrence(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """x·M with M counted pair by pair."""
+    c: Any = scorer.config
+    m = np.zeros((train.n_items, train.n_items))
+    rows = train.interactions
+    for user in range(train.n_users):
+        events = range(int(train.indptr[user]), int(train.indptr[user + 1]))
+        for a in events:
+            for b in events:
+                first, then = int(rows.item[a]), int(rows.item[b])
+                strength = max(float(rows.weight[a]), 0.0) * max(float(rows.weight[b]), 0.0)
+                if 0 < b - a <= c.window and first != then:
+                    m[first, then] += c.decay ** (b - a - 1) * strength
+                    m[then, first] += c.backward * c.decay ** (b - a - 1) * strength
+    damped = (train.item_counts + 1.0) ** -c.popularity_exponent
+    return _inputs(q, train.n_items, c.recency) @ (m * np.outer(damped, damped))
+
+
+def item_knn(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """x·M with M the shrunk cosine of the items' columns, no more items than neighbours kept."""
+    config: Any = scorer.config
+    m = _shrunk_cosine(_positive(train).T, config.shrinkage)
+    np.fill_diagonal(m, 0.0)
+    return _inputs(q, train.n_items, config.recency) @ m
+
+
+def user_knn(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Σ sim·X over all users but the asker, no more users than neighbours asked."""
+    config: Any = scorer.config
+    x = _positive(train)
+    asked = np.minimum(_inputs(q, train.n_items, config.recency, positive=True), 1.0)
+    similar = _shrunk_cosine(np.vstack([asked, x]), config.shrinkage or 0.0)[: len(q), len(q) :]
+    for row, user in enumerate(q.users):
+        if user >= 0:
+            similar[row, user] = 0.0
+    return similar @ x
+
+
+def als(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """x·y with x = (YᵀCY + λI)⁻¹ YᵀCp for the fitted Y (Hu, Koren, Volinsky 2008, eq. 4)."""
+    config: Any = scorer.config
+    arrays, _ = scorer.state()
+    y = arrays["factors"].astype(np.float64)
+    out = np.zeros((len(q), train.n_items))
+    for row in range(len(q)):
+        span = slice(int(q.indptr[row]), int(q.indptr[row + 1]))
+        taken: dict[int, float] = {}
+        newest: dict[int, float] = {}
+        for item, weight, steps in zip(q.items[span], q.weights[span], q.steps[span], strict=True):
+            if weight > 0 and arrays["items"][item]:
+                taken[int(item)] = min(taken.get(int(item), 0.0) + float(weight), 1.0)
+                newest[int(item)] = config.recency ** float(steps)
+        history = list(taken)
+        c = np.array([(1.0 + config.alpha * taken[i]) * newest[i] for i in history])
+        theirs = y[history]
+        system = y.T @ y + config.regularization * np.eye(y.shape[1]) + theirs.T @ ((c - 1.0)[:, None] * theirs)
+        out[row] = y @ np.linalg.solve(system, theirs.T @ c) if history else 0.0
+    return out
+
+
+def svd(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """μ + b_i + b_u + p_u·q_i, the user's [b_u, p_u] by ridge regression on the fitted items."""
+    config: Any = scorer.config
+    arrays, meta = scorer.state()
+    vectors = arrays["vectors"].astype(np.float64)
+    readings = np.hstack([np.ones((train.n_items, 1)), vectors[:, 1:]])
+    offsets = meta["mean"] + vectors[:, 0]
+    out = np.tile(offsets, (len(q), 1))
+    for row in range(len(q)):
+        items, ratings = _rated(q, row, arrays["items"])
+        penalty = np.full(readings.shape[1], config.regularization * np.sqrt(len(items)))
+        penalty[0] = config.damping
+        f = readings[items]
+        if items:
+            out[row] += readings @ np.linalg.solve(f.T @ f + np.diag(penalty), f.T @ (ratings - offsets[items]))
+    return out
+
+
+def nmf(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Low + p_u·q_i, p_u ≥ 0 by non-negative least squares on the fitted items, pulled to the constant vector."""
+    from scipy.optimize import nnls
+
+    config: Any = scorer.config
+    arrays, meta = scorer.state()
+    vectors, low = arrays["vectors"].astype(np.float64), meta["scale"][0]
+    centre = np.full(vectors.shape[1], np.sqrt(max(meta["mean"] - low, 0.0) / vectors.shape[1]))
+    out = np.empty((len(q), train.n_items))
+    for row in range(len(q)):
+        items, ratings = _rated(q, row, arrays["items"])
+        user = centre
+        if items:
+            pull = np.sqrt(config.regularization * np.sqrt(len(items)))
+            system = np.vstack([vectors[items], pull * np.eye(centre.size)])
+            user = nnls(system, np.concatenate([ratings - low, pull * centre]))[0]
+        out[row] = low + vectors @ user
+    return out
+
+
+def content(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """x·M + t·V over words and sentence vectors, no more items than neighbours kept."""
+    c: Any = scorer.config
+    share = c.sentence_share if features.sentence is not None else 0.0
+    spaces = [(1.0 - share, np.asarray(features.lexical.toarray(), np.float64))]
+    if features.sentence is not None:
+        spaces.append((share, features.sentence.astype(np.float64)))
+    m = np.zeros((train.n_items, train.n_items))
+    for weight, vectors in spaces:
+        cosine = vectors @ vectors.T
+        np.fill_diagonal(cosine, 0.0)
+        m += weight * np.where(cosine >= c.min_similarity, cosine, 0.0) ** c.sharpness
+    out: np.ndarray = _inputs(q, train.n_items, c.recency) @ m
+    if q.text is not None:
+        out += (1.0 - share) * c.text_weight * (q.text.lexical.toarray() @ spaces[0][1].T)
+        if q.text.sentence is not None and len(spaces) == 2:
+            out += share * c.text_weight * np.maximum(q.text.sentence @ spaces[1][1].T, 0.0)
+    return out
+
+
+ORACLES: dict[str, Oracle] = {
+    "popularity": popularity,
+    "ease": ease,
+    "cooccurrence": cooccurrence,
+    "item_knn": item_knn,
+    "user_knn": user_knn,
+    "als": als,
+    "svd": svd,
+    "nmf": nmf,
+    "content": content,
+}
+"""The oracle of every scorer by name, for its default kind of hyperparameters."""
+
+
+def _positive(train: Dataset) -> np.ndarray:
+    """Return float64 (n_users, n_items): the sum of each pair's weights, cut to [0, 1]."""
+    x = np.zeros((train.n_users, train.n_items))
+    for user, item, weight in zip(
+        train.interactions.user, train.interactions.item, train.interactions.weight, strict=True
+    ):
+        x[user, item] += weight
+    return np.clip(x, 0.0, 1.0)
+
+
+def _inputs(q: QueryBatch, n_items: int, recency: float, *, positive: bool = False) -> np.ndarray:
+    """Return float64 (n, n_items): weight × recency^(events since) of each history."""
+    x = np.zeros((len(q), n_items))
+    for row in range(len(q)):
+        events = range(int(q.indptr[row]), int(q.indptr[row + 1]))
+        for event in events:
+            weight = max(float(q.weights[event]), 0.0) if positive else float(q.weights[event])
+            x[row, q.items[event]] += weight * recency ** (events.stop - 1 - event)
+    return x
+
+
+def _shrunk_cosine(rows: np.ndarray, shrinkage: float) -> np.ndarray:
+    """Return the cosines of all pairs of rows × n / (n + shrinkage), n the columns that both have."""
+    norms = np.linalg.norm(rows, axis=1)
+    outer = np.outer(norms, norms)
+    cosine = np.divide(rows @ rows.T, outer, out=np.zeros_like(outer), where=outer > 0)
+    shared = (rows != 0).astype(np.float64) @ (rows != 0).T
+    damped = np.divide(shared, shared + shrinkage, out=np.zeros_like(shared), where=shared > 0)
+    result: np.ndarray = cosine * damped
+    return result
+
+
+def _rated(q: QueryBatch, row: int, known: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Return the known items that a query rates, and its newest rating of each."""
+    ratings: dict[int, float] = {}
+    for event in range(int(q.indptr[row]), int(q.indptr[row + 1])):
+        if np.isfinite(q.ratings[event]) and known[q.items[event]]:
+            ratings[int(q.items[event])] = float(q.ratings[event])
+    return list(ratings), np.array(list(ratings.values()))

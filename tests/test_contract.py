@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from fuserec.config import create_parts, default_parts
+from fuserec.fusion.blend import Blend
+from fuserec.scorers import SCORERS, create
+from fuserec.testing import CHECKS, Subject, small_dataset
+from fuserec.testing.contract import subject_of
+from fuserec.testing.meaning import own_row_is_left_out
+
+EXACT = ("popularity", "cooccurrence", "ease", "item_knn", "content")
+FUSIONS = {"fused": tuple(default_parts(small_dataset())), "fused of exact parts": EXACT}
+
+
+@cache
+def subject(name: str) -> Subject:
+    """Every scorer by name and the fusion, each fitted once for all checks."""
+    if name in FUSIONS:
+        return Subject(Blend(parts=create_parts({part: {} for part in FUSIONS[name]})))
+    return subject_of(create(name))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", [*SCORERS, *FUSIONS])
+def test_contract(name, check):
+    check(subject(name))
+
+
+def test_user_knn_leaves_the_askers_own_row_out():
+    own_row_is_left_out(subject("user_knn"))
