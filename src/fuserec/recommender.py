@@ -187,9 +187,9 @@ class Recommender:
             else allowed_items(model.dataset.item_table, filters)
         )
         if candidates is not None:
-            listed = np.zeros_like(allowed)
-            listed[[model.item(identifier) for identifier in candidates]] = True
-            allowed &= listed
+            named = np.zeros_like(allowed)
+            named[[model.item(identifier) for identifier in candidates]] = True
+            allowed &= named
         allowed[[model.item(identifier) for identifier in exclude]] = False
         allowed[q.items] = False
         scores = model.fused.score(q)

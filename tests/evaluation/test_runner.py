@@ -12,9 +12,10 @@ from fuserec.config import RecommenderConfig
 from fuserec.data.dataset import Dataset
 from fuserec.data.readers import read
 from fuserec.data.sample import path
-from fuserec.data.splits import SplitConfig
+from fuserec.data.splits import Holdout, SplitConfig
 from fuserec.data.splits import split as split_data
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
+from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, RequestError
 from fuserec.evaluation.figures import rating_errors
 from fuserec.evaluation.measure import Meter
@@ -126,13 +127,14 @@ def test_figures_equal_a_recomputation_query_by_query(
     run = RunOptions(seed=3)
     held = split_data(sample, SplitConfig(protocol="random"), 3)
     features = ItemFeatures.build(sample, WORDS, run)
+    validation, test = (_worded(sample, part, features) for part in (held.validation, held.test))
     parts = {n: create(n).fit(held.train, features, run) for n in ("popularity", "cooccurrence", "content")}
-    models = {**parts, "fused": Blend(FIXED, parts).taught(held.validation, run)}
+    models = {**parts, "fused": Blend(FIXED, parts).taught(validation, run)}
     cohorts = item_cohorts(held.train.item_counts)
     for name, model in models.items():
         recall, ndcg, reciprocal, head = [], [], [], []
-        for row in range(len(held.test)):
-            one = held.test.take(np.array([row]))
+        for row in range(len(test)):
+            one = test.take(np.array([row]))
             scores = model.score(one.queries)
             ranks = _ranks(scores, one.queries.items, one.items)
             gains = [1 / math.log2(1 + rank) if rank <= 10 else 0.0 for rank in ranks]
@@ -148,6 +150,12 @@ def test_figures_equal_a_recomputation_query_by_query(
         segment = sample_results.models[name].segments["target:head"]
         assert segment.users == len(head)
         assert segment.metrics["recall@5"].value == pytest.approx(np.mean(head)), name
+
+
+def _worded(data: Dataset, held: Holdout, features: ItemFeatures) -> Holdout:
+    q = held.queries
+    words = stored_words(data, q.users, q.at, past_only=True)
+    return replace(held, queries=with_words(q, words, features, RunOptions()))
 
 
 def _ranks(scores: Scores, history: np.ndarray, targets: np.ndarray) -> list[float]:
