@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -78,7 +79,7 @@ def read_page(path: Path) -> Page:
     tokens = parser().parse(path.read_text(encoding="utf-8"))
     anchors: list[str] = []
     title = path.stem
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
             if opening.tag == "h1":
                 title = plain(inline)
@@ -136,7 +137,9 @@ def code_blocks(page: Page, info: str) -> list[str]:
 def run_block(code: str) -> str:
     """Run a block in an empty folder; return what it wrote to standard error where it failed, else nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        )
     return "" if done.returncode == 0 else done.stderr or f"exit status {done.returncode}"
 
 

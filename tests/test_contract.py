@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, cached_property
 
 import pytest
 
 from fuserec.config import create_parts, default_parts
 from fuserec.fusion.blend import Blend
 from fuserec.scorers import SCORERS, create
-from fuserec.testing import CHECKS, Subject, small_dataset
+from fuserec.testing import CHECKS, Subject, sentence_vectors, small_dataset
 from fuserec.testing.contract import subject_of
 from fuserec.testing.meaning import own_row_is_left_out
 
@@ -15,16 +16,33 @@ EXACT = ("popularity", "cooccurrence", "ease", "item_knn", "content")
 FUSIONS = {"fused": tuple(default_parts(small_dataset())), "fused of exact parts": EXACT}
 
 
+class WithSentences(Subject):
+    """Features and words with vectors that stand in for a language model's."""
+
+    @cached_property
+    def features(self):
+        return replace(super().features, sentence=sentence_vectors(self.dataset.n_items))
+
+    @cached_property
+    def queries(self):
+        q = super().queries
+        sentence = sentence_vectors(len(q), seed=1) * q.text.present[:, None]
+        return replace(q, text=replace(q.text, sentence=sentence))
+
+
 @cache
 def subject(name: str) -> Subject:
     """Every scorer by name and the fusion, each fitted once for all checks."""
     if name in FUSIONS:
         return Subject(Blend(parts=create_parts({part: {} for part in FUSIONS[name]})))
+    if name.endswith(" with sentence vectors"):
+        plain = subject_of(create(name.split()[0]))
+        return WithSentences(plain.scorer, plain.oracle)
     return subject_of(create(name))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", [*SCORERS, *FUSIONS])
+@pytest.mark.parametrize("name", [*SCORERS, *FUSIONS, "content with sentence vectors"])
 def test_contract(name, check):
     check(subject(name))
 

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fuserec.errors import RequestError, nearest
+from fuserec.filters import Filters, allowed_items
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.topk import top_k
+from fuserec.requests import left_out, shown_id, well_formed
 from fuserec.search import SearchIndex
 
+NAMED_AT_MOST = 50_000
+LONG = 200
+"""The nearest of so many ids is named for an unknown one that is not longer than this."""
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
     from fuserec.fusion.blend import Blend
@@ -33,6 +41,8 @@ class Fitted:
         When and how it was fitted, for ``info``.
     pending : tuple of str
         Parts that have not yet unlearnt a forgotten user.
+    histories : bool
+        False where the model was saved without them: it answers, but cannot learn on.
     """
 
     dataset: Dataset
@@ -41,6 +51,7 @@ class Fitted:
     seed: int
     facts: dict[str, Any] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
+    histories: bool = True
 
     @cached_property
     def titles(self) -> list[str]:
@@ -60,10 +71,11 @@ class Fitted:
 
     def item(self, identifier: str) -> int:
         """Return the index of an item id, or raise a RequestError that names the nearest."""
-        index = self.dataset.items.index(identifier)
+        index = self.dataset.items.index(well_formed(identifier))
         if index < 0:
-            hint = nearest(identifier, self.dataset.items.ids()[:50_000])
-            raise RequestError(f"item {identifier!r} is not in the catalogue{hint}")
+            known = self.dataset.items.ids(range(min(len(self.dataset.items), NAMED_AT_MOST)))
+            hint = nearest(identifier, known) if len(identifier) <= LONG else ""
+            raise RequestError(f"item {shown_id(identifier)} is not in the catalogue{hint}")
         return index
 
     @property
@@ -71,6 +83,25 @@ class Fitted:
         """What has to be said wherever the data are simulated."""
         info = self.dataset.info
         return (info.note or "simulated data") if info.simulated else ""
+
+
+def eligible(
+    model: Fitted, candidates: Sequence[str] | None, exclude: Sequence[str], filters: Filters | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return bool (n_items,): what filters, candidates and exclusions leave; and warnings."""
+    n_items = model.dataset.n_items
+    allowed = (
+        np.ones(n_items, dtype=bool) if filters is None else allowed_items(model.dataset.item_table, filters)
+    )
+    if candidates is not None:
+        listed = np.zeros(n_items, dtype=bool)
+        listed[[model.item(identifier) for identifier in candidates]] = True
+        allowed &= listed
+    names = [well_formed(identifier) for identifier in exclude]
+    indices = model.dataset.items.indices(names)
+    allowed[indices[indices >= 0]] = False
+    unknown = [name for name, index in zip(names, indices, strict=True) if index < 0]
+    return allowed, (left_out(unknown, "to exclude"),) if unknown else ()
 
 
 def listed(

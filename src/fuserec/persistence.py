@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.sentence import SentenceEncoder
-from fuserec.errors import DataError, FuseRecError, ModelFormatError
+from fuserec.errors import DataError, ModelFormatError
 from fuserec.fitted import Fitted
 from fuserec.fusion.blend import Blend
 from fuserec.recommender import Recommender
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MODEL = "model.json"
+ENCODER = "encoder-"
+"""What the name of a bundled language model's folder begins with."""
+
 MAX_JSON_MB = 64
 
 
@@ -62,17 +66,14 @@ def save(
         Where the folder holds something else, or cannot be written (no space, no permission).
     """
     folder, fitted = Path(folder), model.fitted
-    if folder.exists() and (
-        not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL).is_file())
-    ):
-        raise DataError(f"{folder}: is not empty and not a model folder; name a new folder")
+    check_destination(folder)
+    fingerprint = fitted.dataset.fingerprint
     if not histories:
-        fitted = replace(fitted, dataset=_anonymous(fitted.dataset))
+        fitted = replace(fitted, dataset=_anonymous(fitted.dataset), histories=False)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         written = {name: _write(folder, name, state) for name, state in _components(fitted).items()}
-        if bundle_encoder and fitted.features.sentence_encoder is not None:
-            fitted.features.sentence_encoder.bundle(folder / "encoder", RunOptions())
+        bundled = _bundled(folder, fitted.features.sentence_encoder, bundle_encoder)
         head = {
             "format": FORMAT,
             "fuserec": __version__,
@@ -80,9 +81,9 @@ def save(
             "seed": fitted.seed,
             "facts": fitted.facts,
             "pending": list(fitted.pending),
-            "histories": histories,
-            "bundled_encoder": bundle_encoder and fitted.features.sentence_encoder is not None,
-            "dataset": {"fingerprint": model.fitted.dataset.fingerprint, **asdict(fitted.dataset.info)},
+            "histories": fitted.histories,
+            "bundled_encoder": bundled,
+            "dataset": {"fingerprint": fingerprint, **asdict(fitted.dataset.info)},
             "parts": {
                 name: {"scorer": part.name, "config": part.config.model_dump(mode="json")}
                 for name, part in fitted.fused.parts.items()
@@ -90,7 +91,38 @@ def save(
             "components": written,
         }
         _replace(folder / MODEL, json.dumps(head, ensure_ascii=False, indent=1).encode("utf-8"))
-        _collect(folder, {entry["file"] for entry in written.values()})
+        _collect(folder, _named(head))
+
+
+def check_destination(folder: Path) -> None:
+    """Refuse a place that holds anything but a model, before any work is done for it.
+
+    Raises
+    ------
+    DataError
+        For a file, or a folder with something else in it.
+    """
+    if folder.is_dir() and ((folder / MODEL).is_file() or not any(folder.iterdir())):
+        return
+    if folder.exists():
+        raise DataError(f"{folder}: is not empty and not a model folder; name a new folder")
+
+
+def _bundled(folder: Path, encoder: SentenceEncoder | None, wanted: bool) -> str | None:
+    """Return the folder inside the model that holds the language model, copied there if wanted; None without.
+
+    One that the model folder holds already is kept: a model that was passed on with its encoder stays whole
+    when it is updated.
+    """
+    if encoder is None:
+        return None
+    digest = hashlib.blake2b(encoder.fingerprint.encode("utf-8"), digest_size=8).hexdigest()
+    name = f"{ENCODER}{digest}"
+    if not (folder / name).is_dir():
+        if not wanted:
+            return None
+        encoder.bundle(folder / name, RunOptions())
+    return name
 
 
 def load(folder: Path | str) -> Recommender:
@@ -109,8 +141,8 @@ def load(folder: Path | str) -> Recommender:
         dataset = _dataset(states["dataset"], head["dataset"])
         features = ItemFeatures.from_state(*states["features"])
         if head["bundled_encoder"] and features.sentence_encoder is not None:
-            info = features.sentence_encoder.state()[1]
-            encoder = SentenceEncoder.from_state({}, info, folder=folder / "encoder")
+            own = folder / _inside(folder, head["bundled_encoder"])
+            encoder = SentenceEncoder.from_state({}, states["features"][1]["sentence"], folder=own)
             features = replace(features, sentence_encoder=encoder)
         parts = {}
         for name, entry in head["parts"].items():
@@ -118,6 +150,8 @@ def load(folder: Path | str) -> Recommender:
             settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
             parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
         fused = Blend(config.fusion, parts).restored(*states["fusion"])
+        facts, pending = dict(head["facts"]), tuple(head["pending"])
+        fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, bool(head["histories"]))
     except (
         KeyError,
         TypeError,
@@ -130,7 +164,6 @@ def load(folder: Path | str) -> Recommender:
         raise ModelFormatError(
             f"{folder}: the model is damaged ({type(e).__name__}: {e}); fit or copy it again"
         ) from None
-    fitted = Fitted(dataset, features, fused, int(head["seed"]), dict(head["facts"]), tuple(head["pending"]))
     return Recommender.of(config, fitted)
 
 
@@ -209,11 +242,7 @@ def _read(folder: Path, entry: Meta) -> State:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    file = str(entry["file"])
-    if Path(file).name != file:
-        raise ModelFormatError(
-            f"{folder}: {MODEL} names a file outside of the folder ({file!r}); do not trust it"
-        )
+    file = _inside(folder, entry["file"])
     try:
         data = (folder / file).read_bytes()
     except OSError as error:
@@ -230,6 +259,15 @@ def _read(folder: Path, entry: Meta) -> State:
         raise ModelFormatError(
             f"{folder}: {file} is not safetensors ({error}); copy or fit the model again"
         ) from None
+
+
+def _inside(folder: Path, name: Any) -> str:
+    """Return the name of a file of the model folder, or refuse one that leads out of it."""
+    if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+        raise ModelFormatError(
+            f"{folder}: {MODEL} names a file outside of the folder ({name!r}); do not trust it"
+        )
+    return name
 
 
 def _head(folder: Path) -> Meta:
@@ -273,39 +311,40 @@ def _replace(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turn a failure of the disk into one line; files of an unfinished save are removed."""
-    made = not folder.exists()
+    """Turn a failure of the disk into one line; whatever stops a save, its unfinished files are removed."""
+    made, complete = not folder.exists(), False
     try:
         yield
+        complete = True
     except OSError as error:
-        _collect_unfinished(folder, made=made)
         raise DataError(
             f"{folder}: the model could not be written ({error.strerror or error}); "
             "free space or choose another folder (a model that was there is unchanged)"
         ) from None
-    except FuseRecError:
-        _collect_unfinished(folder, made=made)
-        raise
+    finally:
+        if not complete:
+            _collect_unfinished(folder, made=made)
 
 
 def _collect_unfinished(folder: Path, *, made: bool) -> None:
     """Remove what an unfinished save left, keeping what a standing ``model.json`` names."""
-    with contextlib.suppress(OSError, ModelFormatError):
-        kept = (
-            {str(e["file"]) for e in _head(folder)["components"].values()}
-            if (folder / MODEL).is_file()
-            else set()
-        )
-        _collect(folder, kept)
+    with contextlib.suppress(OSError, ModelFormatError, KeyError, TypeError):
+        _collect(folder, _named(_head(folder)) if (folder / MODEL).is_file() else set())
         if made:
             folder.rmdir()
+
+
+def _named(head: Meta) -> set[str]:
+    """Return the names of everything that belongs to a model."""
+    return {str(entry["file"]) for entry in head["components"].values()} | {str(head["bundled_encoder"])}
 
 
 def _collect(folder: Path, kept: set[str]) -> None:
     """Remove our own files that nothing names."""
     for path in folder.iterdir():
-        ours = path.name.endswith(".safetensors") or (
-            path.name.startswith(".") and path.name.endswith(".tmp")
-        )
-        if ours and path.name not in kept:
+        if path.name in kept:
+            continue
+        if path.name.startswith(ENCODER) and path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix == ".safetensors" or (path.name.startswith(".") and path.suffix == ".tmp"):
             path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
 from fuserec.filters import Filters, allowed_items
-from fuserec.fitted import Fitted, listed
+from fuserec.fitted import Fitted, eligible, listed
 from fuserec.fusion.blend import Blend
 from fuserec.numerics.topk import top_k
 from fuserec.reasons import Language, readable, reason
-from fuserec.requests import batch, resolve
+from fuserec.requests import batch, resolve, shown_id, well_formed
 from fuserec.run import RunOptions
 from fuserec.search import joined_ranks, vector_scores
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
 
 MAX_K = 10_000
+"""The longest list of one request."""
+
 PERSONAL = 0.5
 """Weight of a user's own ranking beside the two lists of a search."""
 
@@ -56,7 +58,7 @@ class Recommender:
     def __init__(self, config: RecommenderConfig | None = None) -> None:
         self.config = config or RecommenderConfig()
         self._model: Fitted | None = None
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
 
     @property
     def fitted(self) -> Fitted:
@@ -92,6 +94,11 @@ class Recommender:
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
             old = self.fitted
+            if not old.histories:
+                raise RequestError(
+                    "this model was saved without histories and cannot learn on: "
+                    "update the one it was made from, or fit anew"
+                )
             dataset = old.dataset.extended(new)
             features = old.features.extended(dataset, run)
             fused = old.fused.updated(dataset, features, run)
@@ -119,13 +126,14 @@ class Recommender:
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
             old = self.fitted
-            index = old.dataset.users.index(user)
+            index = old.dataset.users.index(well_formed(user))
             if index < 0:
-                raise RequestError(f"user {user!r} is not known to this model: there is nothing to forget")
+                raise RequestError(
+                    f"user {shown_id(user)} is not known to this model: there is nothing to forget"
+                )
             dataset = old.dataset.without_user(index)
-        if not defer:
-            return self.fit(dataset, run)
-        with self._writing:
+            if not defer:
+                return self.fit(dataset, run)  # inside the lock: an update meanwhile would be lost
             self._model = replace(old, dataset=dataset, pending=tuple(old.fused.parts))
         return self
 
@@ -161,7 +169,8 @@ class Recommender:
         k : int
             How many; fewer come back only where fewer are eligible.
         candidates, exclude : sequences of item ids
-            Only these; none of these. Items of the history are never repeated.
+            Only these; none of these (unknown ones among them are left out with a warning). Items of the
+            history are never repeated.
         filters : mapping
             Conditions on item columns, e.g. ``{"categories": "Book", "year": {">=": 1990}}``; they act before top-k.
         min_probability : float, optional
@@ -178,19 +187,11 @@ class Recommender:
         """
         query = Query(user, tuple(history), text, dict(context or {}), at)
         model, run = self.fitted, run or RunOptions(threads=1)
-        _check_request(k, min_probability)
+        k = _list_length(k, model)
+        _check_request(min_probability, language)
         request = resolve(query, model.dataset)
         q = batch([request], model.features, run)
-        allowed = (
-            np.ones(model.dataset.n_items, dtype=bool)
-            if filters is None
-            else allowed_items(model.dataset.item_table, filters)
-        )
-        if candidates is not None:
-            named = np.zeros_like(allowed)
-            named[[model.item(identifier) for identifier in candidates]] = True
-            allowed &= named
-        allowed[[model.item(identifier) for identifier in exclude]] = False
+        allowed, warnings = eligible(model, candidates, exclude, filters)
         allowed[q.items] = False
         scores = model.fused.score(q)
         chosen = listed(scores.values[0], scores.answered[0], allowed, k, model.ties)
@@ -212,7 +213,7 @@ class Recommender:
             )
             for place, item in enumerate(chosen)
         )
-        return Answer(request.shown, request.known, items, request.warnings, model.note)
+        return Answer(request.shown, request.known, items, (*request.warnings, *warnings), model.note)
 
     def recommend_users(
         self, users: Sequence[str], k: int = 10, run: RunOptions | None = None
@@ -221,12 +222,12 @@ class Recommender:
 
         Returns
         -------
-        items : int32 (n, k)
+        items : int32 (n, min(k, n_items))
             Item indices, -1 where fewer are eligible.
-        scores : float32 (n, k)
+        scores : float32 (n, min(k, n_items))
         """
         model, run = self.fitted, run or RunOptions()
-        _check_request(k, None)
+        k = _list_length(k, model)
         indices = model.dataset.users.indices(users)
         if (indices < 0).any():
             raise RequestError(f"user {users[int(np.argmin(indices))]!r} is not known to this model")
@@ -261,6 +262,7 @@ class Recommender:
     ) -> RecommendedItem:
         """Return score, probability, reason and evidence of one item, taken already or not."""
         model = self.fitted
+        _check_request(None, language)
         index = model.item(item)
         request = resolve(Query(user, tuple(history), text), model.dataset)
         q = batch([request], model.features, RunOptions(threads=1))
@@ -285,10 +287,11 @@ class Recommender:
     ) -> Answer:
         """Return items for a text: words (BM25) and meaning (vectors) joined, and a named user's taste."""
         model = self.fitted
-        _check_request(k, None)
+        k = _list_length(k, model)
         if not text.strip():
             raise RequestError("search: the text is empty; give a few words")
         request = resolve(Query(user, (), text), model.dataset)
+        text = well_formed(text)
         read = model.features.read([text], RunOptions(threads=1))
         table = model.dataset.item_table
         allowed = np.ones(table.height, dtype=bool) if filters is None else allowed_items(table, filters)
@@ -348,9 +351,19 @@ class Recommender:
         return load(folder)
 
 
-def _check_request(k: int, min_probability: float | None) -> None:
-    """Refuse a list length or a threshold that is not allowed."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or not 1 <= k <= MAX_K:
-        raise RequestError(f"k = {k!r}: has to be a whole number from 1 to {MAX_K:,}")
+def _list_length(k: int, model: Fitted) -> int:
+    """Return how many items a list can have at most, or refuse the k that was asked for."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise RequestError(f"k = {k!r}: has to be a whole number of at least 1")
+    length = min(int(k), model.dataset.n_items)
+    if length > MAX_K:
+        raise RequestError(f"k = {k!r}: a list has at most {MAX_K:,} items")
+    return length
+
+
+def _check_request(min_probability: float | None, language: str) -> None:
+    """Refuse a threshold or a language that is not allowed."""
+    if language not in get_args(Language):
+        raise RequestError(f"language {language!r}: reasons are written in {' or '.join(get_args(Language))}")
     if min_probability is not None and not 0 <= min_probability <= 1:
         raise RequestError(f"min_probability = {min_probability!r}: has to be from 0 to 1")

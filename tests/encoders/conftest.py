@@ -144,7 +144,7 @@ def _write_model(
 
 @pytest.fixture(scope="session")
 def reference_vectors() -> Callable[..., np.ndarray]:
-    """Return BERT written down in numpy, one text at a time, in double precision: what every backend must equal."""
+    """Return BERT written down in numpy, one text at a time, in double precision."""
     return _reference_vectors
 
 

@@ -1,4 +1,4 @@
-"""Where the weights come from: real files, a real pip, a real HTTP server on loopback; no network beyond it."""
+"""Where the weights come from: real files, a real pip, a real HTTP server on loopback, no network."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ SENTENCES = [
     "A gentle hair wash for infants that does not sting the eyes",
     "Synthetic motor oil 5W-30 for petrol engines",
     "A detective hunts a killer who stages each murder after one of the seven deadly sins.",
-    "Two imprisoned men bond over a number of years, finding solace and redemption through acts of common decency.",
+    "Two imprisoned men bond over a number of years, finding solace through acts of common decency.",
     "OPI Limited Edition Euro Centrale Nail Lacquer Collection, My Vampire is Buff, 0.5 Fluid Ounce",
     "Sunflowers By Elizabeth Arden For Women. Eau De Toilette Spray 3.3 Ounces",
     "Toy Story",

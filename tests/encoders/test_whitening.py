@@ -57,7 +57,7 @@ def test_it_spreads_a_cone() -> None:
 
 
 def test_few_texts_keep_their_likeness() -> None:
-    """Fully whitened, 40 texts in 100 dimensions would all be equally unlike; the default must not do that."""
+    """Fully whitened, 40 texts in 100 dimensions would all be equally unlike; not so by default."""
     rng = np.random.default_rng(0)
     topics = rng.normal(size=(4, 100))
     x = np.repeat(topics, 10, axis=0) + 0.7 * rng.normal(size=(40, 100))

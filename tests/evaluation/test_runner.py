@@ -118,7 +118,20 @@ def test_a_case_worked_by_hand(tiny: Dataset, model: str) -> None:
         "validation_users": 4,
         "test_users": 4,
     }
-    assert any("1 of the targets was never seen" in note for note in results.notes)
+    assert "Targets never seen in training: 1, reported as a segment of their own." in results.notes
+
+
+def test_an_item_that_only_validation_has_is_new_to_the_models() -> None:
+    rows = [
+        (user, item) for user, items in {"u1": "abfc", "u2": "bacf", "u3": "abab"}.items() for item in items
+    ]
+    timed = [(*row, 1e9 + place) for place, row in enumerate(rows)]
+    frame = pl.DataFrame(timed, schema=["user_id", "item_id", "timestamp"], orient="row")
+    data = Dataset.from_frames(frame)
+    results = evaluate(data, config("popularity"), split=LAST_OUT, ks=(2,), run=RunOptions())
+    assert results.models["fused"].segments["target:cold"].users == 2
+    assert results.models["fused"].users == 2  # what u3 takes last is in the history already
+    assert "Test targets left out because the history already holds them: 1." in results.notes
 
 
 def test_figures_equal_a_recomputation_query_by_query(

@@ -121,8 +121,8 @@ def test_by_hand(kind):
 
 
 def test_pearson_by_hand_means_are_over_the_shared_columns():
-    # Shared: (1, 2, 6) and (2, 1, 3), means 3 and 2: (-2, -1, 3).(0, -1, 1) / sqrt(14 * 2). The other columns,
-    # far from these means, do not count.
+    # Shared: (1, 2, 6) and (2, 1, 3), means 3 and 2: (-2, -1, 3).(0, -1, 1) / sqrt(14 * 2). The other
+    # columns, far from these means, do not count.
     x = from_cells(
         {(0, 0): 1, (0, 1): 2, (0, 2): 6, (0, 3): 50, (1, 0): 2, (1, 1): 1, (1, 2): 3, (1, 4): 90}, (2, 5)
     )

@@ -179,5 +179,7 @@ def test_words_alone_place_somebody_in_the_text_space():
     assert scorer.score(asked).queries[0]
     assert scorer.score(asked).values[0, 1] > scorer.score(asked).values[0, 0]
     assert not scorer.score(silent).queries[0]
+    assert scorer.capabilities.answers == {"history", "text"}
+    assert UserKNN().capabilities.answers == {"history"}
     kinds = {row.kind for row in scorer.evidence(asked, np.array([[1]]))[0][0]}
     assert kinds == {"text"}

@@ -242,17 +242,17 @@ class _Shard:
     vectors: Vectors
 
     def copy_into(self, keys: Keys, vectors: Vectors, found: NDArray[np.bool_]) -> bool:
-        """Fill rows that are still missing; return False where a row does not match its check."""
+        """Fill rows that are still missing; where one of them does not match its check, none, and return False."""
         wanted = np.flatnonzero(~found)
         at = np.searchsorted(self.keys[:, 0], keys[wanted, 0])
         at[at == len(self.keys)] = 0
         same = (self.keys[at] == keys[wanted]).all(axis=1)
         wanted, at = wanted[same], at[same]
         rows = np.asarray(self.vectors[at], dtype=np.float32)
-        whole = _row_checks(self.keys[at], rows) == self.checks[at]
-        vectors[wanted[whole]] = rows[whole]
-        found[wanted[whole]] = True
-        return bool(whole.all())
+        if not np.array_equal(_row_checks(self.keys[at], rows), self.checks[at]):
+            return False
+        vectors[wanted], found[wanted] = rows, True
+        return True
 
 
 def _open_shard(path: Path, dim: int) -> _Shard | None:

@@ -28,6 +28,7 @@ _ACTIVATIONS = {
 }
 _NATIVE_MODULES = ("Transformer", "Pooling", "Normalize")
 _EMBEDDINGS = ".word_embeddings.weight"
+_FOREIGN = (".safetensors", ".bin", ".json", ".txt", ".model")
 _BLOCK = 1 << 22
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -86,8 +87,6 @@ def read_facts(folder: Path) -> FolderFacts:
     config = _json(folder / "config.json")
     sentence = _json(folder / "sentence_bert_config.json", {})
     pooling = _pooling(_json(folder / "1_Pooling" / "config.json", {}))
-    prompts = _json(folder / "config_sentence_transformers.json", {})
-    prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", "")
     positions = int(config.get("max_position_embeddings", 512)) - _position_offset(config)
     tokenizer = _json(folder / "tokenizer.json")
     tokenizer = {key: value for key, value in tokenizer.items() if key not in ("truncation", "padding")}
@@ -96,14 +95,22 @@ def read_facts(folder: Path) -> FolderFacts:
         "max_length": max(3, min(int(sentence.get("max_seq_length") or positions), positions)),
         "max_positions": positions,
         "lower_case": bool(sentence.get("do_lower_case", False)),
-        "prompt": str(prompt),
+        "prompt": _default_prompt(folder),
         "dim": int(config.get("hidden_size", config.get("dim", 0))),
     }
     digest = hashlib.sha256()
-    for weights in sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]):
+    for weights in sorted(folder.glob("*.safetensors")):
         digest.update(sha256_file(weights).encode())
     digest.update(json.dumps([facts, config.get("model_type"), tokenizer], sort_keys=True).encode())
     return FolderFacts(content_hash=digest.hexdigest(), **facts)
+
+
+def read_foreign_facts(folder: Path, dim: int, max_length: int) -> FolderFacts:
+    """Return the facts of a folder that another library runs: its files are hashed as they are."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in _FOREIGN and p.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\0".encode())
+    return FolderFacts(digest.hexdigest(), "", max_length, max_length, False, _default_prompt(folder), dim)
 
 
 def keep_facts(folder: Path) -> None:
@@ -123,8 +130,14 @@ def read_facts_kept(folder: Path) -> FolderFacts | None:
 
 
 def why_not_native(folder: Path) -> str | None:
-    """Return why CTranslate2 cannot run a folder as sentence-transformers would, or None."""
-    config = _json(folder / "config.json", {})
+    """Return why CTranslate2 cannot run a folder as sentence-transformers would, or None.
+
+    Raises
+    ------
+    WeightsError
+        It is no folder of a language model at all.
+    """
+    config = _json(folder / "config.json", {} if (folder / "modules.json").is_file() else None)
     kind = str(config.get("model_type", "unknown"))
     modules = [
         str(module.get("type", "")).rsplit(".", 1)[-1] for module in _json(folder / "modules.json", [])
@@ -280,6 +293,11 @@ def _tokens(path: Path, size: int) -> list[str]:
 def _position_offset(config: dict[str, Any]) -> int:
     """Return the first used row of the position table: RoBERTa's kin count from behind the padding id."""
     return 0 if config.get("model_type", "bert") == "bert" else int(config.get("pad_token_id", 1)) + 1
+
+
+def _default_prompt(folder: Path) -> str:
+    prompts = _json(folder / "config_sentence_transformers.json", {})
+    return str((prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", ""))
 
 
 def _pooling(config: dict[str, Any]) -> str:

@@ -135,11 +135,8 @@ class TorchEngine:
         self._model = SentenceTransformer(str(folder), device=chosen, local_files_only=True)
         if max_length is not None:
             self._model.max_seq_length = max_length
-
-    @property
-    def dim(self) -> int:
-        """Length of a vector."""
-        return int(self._model.get_embedding_dimension())
+        # Asked of the model itself: the method that tells it has changed its name between releases.
+        self.dim = int(np.asarray(self._model.encode(["a"], prompt="", show_progress_bar=False)).shape[1])
 
     @property
     def max_length(self) -> int:

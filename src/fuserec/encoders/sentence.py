@@ -7,7 +7,6 @@ import importlib.util
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -248,7 +247,7 @@ def _open(config: SentenceConfig, bundled: Path | None, run: RunOptions) -> _Loa
 
 def _open_torch(config: SentenceConfig, folder: Path, run: RunOptions) -> _Loaded:
     engine = TorchEngine(folder, config.max_length, run.device)
-    facts = replace(convert.read_facts(folder), dim=engine.dim)
+    facts = convert.read_foreign_facts(folder, engine.dim, engine.max_length)
     return _Loaded(engine, "torch", facts, engine.max_length, folder)
 
 

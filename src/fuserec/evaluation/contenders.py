@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -272,9 +273,11 @@ class _Workshop:
     def _fit(self, parts: dict[str, Scorer], ground: Ground, config: FeatureConfig) -> dict[str, _Member]:
         """Fit parts one by one; those that cannot take the catalogue are left out with a line and a note."""
         train = self.held.train
-        allowed = {name: part for name, part in parts.items() if self._fits(name, part, train.n_items)}
+        allowed = {n: p for n, p in parts.items() if train.n_items <= (p.capabilities.max_items or math.inf)}
         if not allowed:
             fit_parts(parts, train, ground.features, self.run)  # says that there is nothing left to fit
+        for name in (n for n in parts if n not in allowed):
+            self._leave_out(name, parts[name], train.n_items)
         members: dict[str, _Member] = {}
         for done, (name, part) in enumerate(allowed.items()):
             self.run.check()
@@ -288,16 +291,13 @@ class _Workshop:
         self.run.progress("fitting", len(allowed), len(allowed))
         return members
 
-    def _fits(self, name: str, part: Scorer, n_items: int) -> bool:
-        """Return whether a part takes a catalogue of this size; say so where it does not."""
+    def _leave_out(self, name: str, part: Scorer, n_items: int) -> None:
+        """Say that the catalogue is too large for a part."""
         limit = part.capabilities.max_items
-        if limit is None or n_items <= limit:
-            return True
         log.warning("%s is left out: %s items, it takes %s", name, f"{n_items:,}", f"{limit:,}")
         self.notes.append(
             f"{name} was left out: it takes at most {limit:,} items, the data have {n_items:,}."
         )
-        return False
 
 
 def _quiet(run: RunOptions) -> RunOptions:

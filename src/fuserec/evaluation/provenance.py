@@ -61,13 +61,12 @@ def notes(held: Split, dataset: Dataset) -> list[str]:
     if held.config.protocol == "cold-items":
         found.append("Every target is new, on validation too: a fusion learns here to lift new items.")
     elif unseen:
-        verb = "was" if unseen == 1 else "were"
-        found.append(f"{unseen:,} of the targets {verb} never seen in training: a segment of their own.")
+        found.append(f"Targets never seen in training: {unseen:,}, reported as a segment of their own.")
     if held.test.repeats:
-        found.append(f"{held.test.repeats:,} test targets were already in their history and are left out.")
+        found.append(f"Test targets left out because the history already holds them: {held.test.repeats:,}.")
     empty = int(np.count_nonzero(held.test.queries.lengths == 0))
     if empty:
-        found.append(f"{empty:,} test queries come without any history.")
+        found.append(f"Test queries without any history: {empty:,}.")
     return found
 
 

@@ -15,7 +15,6 @@ the same for all rows. Three things make a sweep cheap:
 * No linear algebra library is called whose threads would compete with those over the rows.
 """
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple

@@ -3,7 +3,6 @@
 Only the upper triangle is computed, factorised and inverted; the other half is mirrored once, at the end.
 """
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

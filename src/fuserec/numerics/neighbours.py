@@ -1,6 +1,5 @@
 """The nearest of many sparse vectors, without the full matrix of all pairs."""
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
 import numpy as np

@@ -7,7 +7,7 @@ Row ``r`` with observations ``(column c, target t)`` is given the vector ``x`` t
 n being its number of observations. With ``nonnegative`` the minimum is taken over x ≥ 0.
 """
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -16,7 +16,6 @@ euclidean   1 / (1 + d), d over the shared columns; none give 0
 With a shrinkage of s, a similarity that rests on n shared columns is multiplied by n / (n + s).
 """
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -105,13 +104,22 @@ def _prepared(vectors: Csr, kind: int) -> Csr:
     return sparse.csr_matrix((shifted, vectors.indices, vectors.indptr), shape=vectors.shape)
 
 
+@kernel
+def _fill_inverse_norms(starts: Offsets, values: Floats, inverse: Floats) -> None:
+    """Write one over the norm of each row, and 0 for a zero row."""
+    for r in range(len(inverse)):
+        total = 0.0
+        for p in range(starts[r], starts[r + 1]):
+            total += np.float64(values[p]) ** 2
+        inverse[r] = 1.0 / np.sqrt(total) if total > 0 else 0.0
+
+
 def _inverse_norms(vectors: Csr) -> Floats:
     """Return one over the norm of each row, and 0 for a zero row."""
-    squares = sparse.csr_matrix(
-        (vectors.data.astype(np.float64) ** 2, vectors.indices, vectors.indptr), vectors.shape
-    )
-    norms = np.sqrt(np.asarray(squares.sum(axis=1)).ravel())
-    return np.divide(1.0, norms, out=np.zeros(len(norms)), where=norms > 0).astype(np.float32)
+    starts, _, values = csr_parts(vectors)
+    inverse = np.empty(len(starts) - 1, np.float32)
+    _fill_inverse_norms(starts, values, inverse)
+    return inverse
 
 
 def reference(vectors: Csr, kind: str) -> Reference:

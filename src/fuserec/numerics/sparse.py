@@ -3,7 +3,6 @@
 ``score = x @ M`` where x is a row of weights over items. M is sparse (neighbours) or dense (EASE).
 """
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,14 +1,13 @@
 """Exact top-k of score rows: descending, ties settled by a hash, never by position; exclusions respected."""
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fuserec.errors import RequestError
-from fuserec.numerics.arrays import Flags, Floats, Hashes, Ints, Offsets, TopK, Whole
+from fuserec.numerics.arrays import Flags, Floats, Hashes, Ints, Offsets, TopK
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.numerics.selection import MASKED, Scratch, best_of_row, make_scratch, order_row, score_bits
@@ -29,7 +28,7 @@ class Limits(NamedTuple):
 @kernel
 def _best(
     bits: Ints, r: int, row: Ints, limits: Limits, ties: Hashes, scratch: Scratch, items: Ints, values: Ints
-) -> Whole:
+) -> Any:
     """Write the best of one row of scores, given by its bits, to row r of the results; return how many."""
     order_row(bits, row)
     if limits.allowed.size:

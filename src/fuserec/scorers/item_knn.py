@@ -1,6 +1,6 @@
 """Item neighbours: what is taken, or rated in the same way, by the same people is alike."""
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
+
 from __future__ import annotations
 
 from collections.abc import Mapping

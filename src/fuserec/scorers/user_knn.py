@@ -1,9 +1,9 @@
 """User neighbours: what people took who are like this one in what they took, rated, or read about."""
 
-# ruff: noqa: PLR0917 - compiled kernels take positional arguments
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -88,6 +88,11 @@ class UserKNN(Scorer):
     _baseline: Baseline | None
     _ties: np.ndarray
     _threads: int = 1
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        if self.config.space == "text":  # there, words alone have a place too
+            vars(self)["capabilities"] = replace(self.capabilities, answers=frozenset({"history", "text"}))
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         config = self.config
@@ -338,7 +343,7 @@ def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_mat
 
 
 def _product(a: Any, b: Any) -> np.ndarray:
-    """Return float32 (n, m): the inner products of the rows of two matrices, dense or sparse."""
+    """Return float32 (n, m): inner products of the rows of two matrices, dense or sparse."""
     product = a @ b.T
     return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), np.float32)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from fuserec.testing.contract import CHECKS, check_scorer
 from fuserec.testing.lists import check_list
-from fuserec.testing.planted import ring_dataset
+from fuserec.testing.planted import dataset_of, ring_dataset
 from fuserec.testing.small import sentence_vectors, small_dataset, small_features, small_queries
 from fuserec.testing.subject import Subject
 
@@ -21,6 +21,7 @@ __all__ = [
     "Subject",
     "check_list",
     "check_scorer",
+    "dataset_of",
     "ring_dataset",
     "sentence_vectors",
     "small_dataset",
