@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import click
 import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -190,14 +189,13 @@ def literal(value: Any) -> str:
 
 def command_line() -> str:
     """Return docs/cli.md."""
-    from fuserec.cli import app
+    from fuserec.cli.app import app
 
-    root = typer.main.get_command(app)
-    return CLI + "".join(commands(root, "fuserec"))
+    return CLI + "".join(commands(typer.main.get_command(app), "fuserec"))
 
 
-def commands(command: click.Command, path: str) -> Iterator[str]:
-    """Yield the section of a command, or of those below it."""
+def commands(command: Any, path: str) -> Iterator[str]:
+    """Yield the section of a command, or of those below it; commands are typer's own, whose base has moved."""
     inner = getattr(command, "commands", None)
     if inner:
         for name, sub in inner.items():
@@ -205,24 +203,32 @@ def commands(command: click.Command, path: str) -> Iterator[str]:
         return
     if command.hidden:
         return
-    with click.Context(command, info_name=path) as context:
-        usage = " ".join([path, *command.collect_usage_pieces(context)])
-    yield f"\n## `{path}`\n\n{prose(command.help)}\n\n```\n{usage}\n```\n"
+    usage = " ".join([path, *command.collect_usage_pieces(command.context_class(command, info_name=path))])
+    yield f"\n## `{path}`\n\n{paragraphs(command.help)}\n\n```\n{usage}\n```\n"
     rows = [row for parameter in command.params if (row := parameter_row(parameter)) is not None]
     if rows:
-        yield "\n| | what it does |\n|---|---|\n" + "".join(rows)
+        yield "\n| argument or option | what it does |\n|---|---|\n" + "".join(rows)
 
 
-def parameter_row(parameter: click.Parameter) -> str | None:
+def parameter_row(parameter: Any) -> str | None:
     """Return the row of an argument or option; none for ``--help`` and what is hidden."""
     if parameter.name == "help" or getattr(parameter, "hidden", False):
         return None
-    names = [*parameter.opts, *parameter.secondary_opts] if parameter.param_type_name == "option" else []
-    shown = ", ".join(f"`{name}`" for name in names) or f"`{(parameter.name or '').upper()}`"
+    is_option = parameter.param_type_name == "option"
+    named = parameter.metavar or parameter.name.upper()
+    names = [*parameter.opts, *parameter.secondary_opts] if is_option else [named]
     value = parameter.default
-    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
+    shown = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
     text = prose(getattr(parameter, "help", None))
-    return f"| {shown} | {text}{f' Default: `{value}`.' if plain else ''} |\n"
+    return (
+        f"| {', '.join(f'`{name}`' for name in names)} | {text}{f' Default: `{value}`.' if shown else ''} |\n"
+    )
+
+
+def paragraphs(text: str | None) -> str:
+    """Return a help text with each paragraph on one line."""
+    cut = (text or "").split("\f")[0]
+    return "\n\n".join(" ".join(part.split()) for part in cut.split("\n\n") if part.strip())
 
 
 def prose(text: str | None) -> str:

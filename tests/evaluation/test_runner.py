@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +16,6 @@ from fuserec.data.splits import split as split_data
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, RequestError
-from fuserec.evaluation.figures import rating_errors
-from fuserec.evaluation.measure import Meter
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
 from fuserec.fusion.blend import Blend, BlendConfig
@@ -399,66 +396,6 @@ def test_words_of_the_asking_are_heard_and_later_ones_are_not() -> None:
         data, config("content"), split=LAST_OUT, models=("content",), ks=(1,), run=RunOptions()
     )
     assert value(results, "content", "recall@1") == pytest.approx(0.5, abs=0.05)
-
-
-@pytest.fixture(scope="module")
-def rated() -> Dataset:
-    rng = np.random.default_rng(4)
-    users, items = rng.normal(0, 0.6, 80), rng.normal(0, 0.6, 50)
-    rows = [
-        (f"u{u}", f"i{i}", float(np.clip(np.round(3.2 + users[u] + items[i] + rng.normal(0, 0.3)), 1, 5)))
-        for u in range(80)
-        for i in rng.choice(50, 20, replace=False)
-    ]
-    return Dataset.from_frames(pl.DataFrame(rows, schema=["user_id", "item_id", "rating"], orient="row"))
-
-
-def test_ratings_are_predicted_by_whoever_can(rated: Dataset) -> None:
-    split, run = SplitConfig(protocol="random", share=0.2), RunOptions(seed=7)
-    results = evaluate(rated, config("popularity", "svd", "nmf"), split=split, run=run)
-    held = split_data(rated, split, 7)
-    features = ItemFeatures.build(rated, WORDS, run)
-    svd = create("svd").fit(held.train, features, run)
-    wrong = [
-        float(svd.predict(held.test.queries.take([row]), np.array([[item]]))[0, 0]) - rating
-        for row, item, rating in zip(held.test.rows, held.test.items, held.test.ratings, strict=True)
-    ]
-    assert value(results, "svd", "rmse") == pytest.approx(np.sqrt(np.mean(np.square(wrong))), rel=1e-5)
-    assert value(results, "svd", "mae") == pytest.approx(np.mean(np.abs(wrong)), rel=1e-5)
-    assert "rmse" not in results.models["popularity"].metrics
-    constant = float(np.std(held.test.ratings))
-    assert value(results, "fused", "rmse") < 0.8 * constant
-    assert value(results, "fused", "rmse") > 0.3  # the noise that was put in
-    compared = {found.metric: found for found in results.comparisons}
-    assert set(compared["rmse"].models) == {"svd", "nmf"}
-    gap = compared["rmse"].models["svd"].difference
-    assert gap == pytest.approx(value(results, "svd", "rmse") - value(results, "fused", "rmse"))
-
-
-def test_ratings_are_asked_for_in_pieces_as_at_once(rated: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = split_data(rated, SplitConfig(protocol="temporal" if rated.has_time else "random"), 0)
-    features = ItemFeatures.build(rated, WORDS, RunOptions())
-    svd = create("svd").fit(held.train, features, RunOptions())
-    whole = rating_errors(svd, held.test, RunOptions())
-    monkeypatch.setattr("fuserec.evaluation.figures.CELLS", 7)
-    pieces = rating_errors(svd, held.test, RunOptions())
-    assert whole is not None
-    assert pieces is not None
-    np.testing.assert_allclose(pieces.squared, whole.squared, rtol=1e-4)
-    np.testing.assert_array_equal(pieces.counts, np.bincount(held.test.rows, minlength=len(held.test)))
-    unrated = replace(held.test, ratings=np.full_like(held.test.ratings, np.nan))
-    assert rating_errors(svd, unrated, RunOptions()) is None
-
-
-def test_the_meter_sees_memory_and_time() -> None:
-    with Meter() as meter:
-        block = np.ones(8 * 2**20)  # 64 MiB
-        time.sleep(0.05)
-        del block
-    assert meter.cost.seconds >= 0.05
-    if meter.cost.peak_mb is None:
-        pytest.skip("the system does not tell how much memory is resident")
-    assert 50 < meter.cost.peak_mb < 200
 
 
 @pytest.mark.realdata

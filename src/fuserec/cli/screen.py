@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -101,8 +101,11 @@ class Screen:
     def result(self, value: Any, *shown: RenderableType) -> None:
         """Print a result: the value as JSON, or what stands for it on a screen."""
         if self.json:
-            utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
-            sys.stdout.write(json.dumps(_plain(value), ensure_ascii=not utf8, indent=1, allow_nan=False) + "\n")
+            encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+            text = json.dumps(
+                _plain(value), ensure_ascii=encoding != "utf8", indent=1, allow_nan=False, default=str
+            )
+            sys.stdout.write(f"{text}\n")
             return
         out = self.out
         for each in shown:
@@ -206,5 +209,3 @@ def _plain(value: Any) -> Any:
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
-
-Show = Callable[..., "RenderableType"]

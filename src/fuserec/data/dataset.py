@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 SECONDS_PER_DAY = 86_400.0
+PARTS = ("train", "validation", "test")
+"""What the column ``split`` of interactions may say; the position is the code stored with a row."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,9 @@ class Interactions:
     def ordered(self) -> Interactions:
         """Return the rows by user, then time, then their present order (rows without time keep it)."""
         time = np.where(np.isfinite(self.time), self.time, 0.0)
-        if self.user.size and bool(np.all((np.diff(self.user) > 0) | ((np.diff(self.user) == 0) & (np.diff(time) >= 0)))):
+        if self.user.size and bool(
+            np.all((np.diff(self.user) > 0) | ((np.diff(self.user) == 0) & (np.diff(time) >= 0)))
+        ):
             return self
         order = np.argsort(time, kind="stable")
         for shift in (0, 16):  # sixteen bits at a time numpy sorts by radix: three times as fast as lexsort
@@ -139,7 +143,13 @@ class Dataset:
 
     @classmethod
     def from_frames(
-        cls, interactions: Any, items: Any = None, users: Any = None, links: Any = None, *, name: str = "dataset"
+        cls,
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
+        links: Any = None,
+        *,
+        name: str = "dataset",
     ) -> Dataset:
         """Return the cleaned dataset of pandas, polars or pyarrow frames with the columns of a dataset folder.
 
@@ -151,7 +161,9 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.item_table.height != len(self.items) or self.user_table.height != len(self.users):
-            raise DataError("the tables of items and users need one row an id, in the order of the vocabularies")
+            raise DataError(
+                "the tables of items and users need one row an id, in the order of the vocabularies"
+            )
         object.__setattr__(self, "interactions", self.interactions.ordered())
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ from fuserec.errors import ConfigError, nearest
 from fuserec.settings import Settings
 
 _ROLES: dict[str, tuple[str, ...]] = {
-    "interactions": ("user_id", "item_id", "rating", "timestamp", "kind", "value", "text"),
+    "interactions": ("user_id", "item_id", "rating", "timestamp", "kind", "value", "text", "split"),
     "items": ("item_id", "title", "description", "categories", "brand", "tags", "image"),
     "users": ("user_id", "text", "tags"),
     "links": ("head", "relation", "tail"),

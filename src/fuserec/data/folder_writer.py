@@ -11,6 +11,7 @@ import polars as pl
 
 from fuserec.data.cleaning.cleaned import Cleaned
 from fuserec.data.cleaning.events import NO_ITEM
+from fuserec.data.dataset import PARTS
 from fuserec.data.dataset_toml import written
 from fuserec.data.packed import logical_name
 from fuserec.data.table_files import EXTENSIONS
@@ -111,6 +112,8 @@ def _interactions(cleaned: Cleaned) -> pl.DataFrame:
     implied = KINDS.index("interaction" if rating.null_count() == rating.len() else "rating")
     if kinds.to_list() != [implied]:
         columns.append(pl.Series("kind", KINDS, dtype=pl.String).gather(frame["kind"]))
+    if (frame["part"] > 0).any():
+        columns.append(pl.Series("split", PARTS, dtype=pl.String).gather(frame["part"]))
     if "text" in frame.columns:
         columns.append(frame["text"])
     return pl.DataFrame(columns)

@@ -124,7 +124,7 @@ class QueryBatch:
 
     @property
     def has_text(self) -> np.ndarray:
-        """bool (n,): whether each query carries words."""
+        """Bool (n,): whether each query carries words."""
         return np.zeros(len(self), dtype=bool) if self.text is None else self.text.present
 
     def csr(self, values: np.ndarray, n_items: int) -> sparse.csr_matrix:
@@ -181,4 +181,12 @@ class QueryBatch:
         n, total = len(histories), int(indptr[-1])
         nan = np.full(total, np.nan, dtype=np.float32)
         who = np.full(n, -1, dtype=np.int32) if users is None else users.astype(np.int32)
-        return cls(indptr, items.astype(np.int32), np.ones(total, np.float32), nan, nan.copy(), who, np.full(n, np.nan))
+        return cls(
+            indptr,
+            items.astype(np.int32),
+            np.ones(total, np.float32),
+            nan,
+            nan.copy(),
+            who,
+            np.full(n, np.nan),
+        )

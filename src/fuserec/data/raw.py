@@ -10,7 +10,7 @@ from fuserec.data.dataset import DatasetInfo
 if TYPE_CHECKING:
     import polars as pl
 
-INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "kind", "value", "text")
+INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "kind", "value", "text", "split")
 """Columns of interactions that are read; others are named in the check report."""
 
 LINK_COLUMNS = ("head", "relation", "tail")

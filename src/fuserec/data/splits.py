@@ -33,7 +33,9 @@ class SplitConfig(Settings):
         lt=1,
         description="What is held out, each time: of the interactions (temporal, random), users, or items (cold-items).",
     )
-    given: float = Field(default=0.8, gt=0, lt=1, description="users: the share of a held-out user's history given.")
+    given: float = Field(
+        default=0.8, gt=0, lt=1, description="users: the share of a held-out user's history given."
+    )
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ class Holdout:
         indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         source = np.arange(int(indptr[-1])) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
         return replace(
-            self, queries=self.queries.take(rows), indptr=indptr, items=self.items[source], ratings=self.ratings[source]
+            self,
+            queries=self.queries.take(rows),
+            indptr=indptr,
+            items=self.items[source],
+            ratings=self.ratings[source],
         )
 
 
@@ -104,11 +110,15 @@ def split(dataset: Dataset, config: SplitConfig, seed: int = 0) -> Split:
     """
     test = hold_out(dataset, config, seed, "test")
     share = config.share / (1 - config.share)  # the same number of rows again, of what is left
-    validation = hold_out(test.train, config.model_copy(update={"share": min(share, 0.5)}), seed, "validation")
+    validation = hold_out(
+        test.train, config.model_copy(update={"share": min(share, 0.5)}), seed, "validation"
+    )
     return Split(config, validation, test)
 
 
-def hold_out(dataset: Dataset, config: SplitConfig, seed: int, stage: Literal["test", "validation"]) -> Holdout:
+def hold_out(
+    dataset: Dataset, config: SplitConfig, seed: int, stage: Literal["test", "validation"]
+) -> Holdout:
     """Hold out once.
 
     Parameters
@@ -161,7 +171,12 @@ def _assembled(dataset: Dataset, rows: _Rows) -> Holdout:
     moments = targets.time[starts] if users.size else np.empty(0)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Holdout(
-        dataset.with_rows(rows.train), history.queries(users, moments), indptr, targets.item, targets.rating, repeats
+        dataset.with_rows(rows.train),
+        history.queries(users, moments),
+        indptr,
+        targets.item,
+        targets.rating,
+        repeats,
     )
 
 

@@ -21,7 +21,7 @@ EXTENSIONS = ("csv", "tsv", "jsonl", "ndjson", "json", "parquet")
 
 TEXT_COLUMNS = (
     *("item_id", "user_id", "title", "description", "brand", "text", "image", "categories", "tags"),
-    *("head", "relation", "tail", "request_id", "kind", "timestamp"),
+    *("head", "relation", "tail", "request_id", "kind", "timestamp", "split"),
 )
 """Columns that are read as text even where every value looks like a number."""
 

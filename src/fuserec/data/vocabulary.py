@@ -90,12 +90,18 @@ class Vocabulary:
 
     def state(self, prefix: str) -> Arrays:
         """Return the arrays that persist it, named ``prefix.data`` and so on."""
-        return {f"{prefix}.data": self.data, f"{prefix}.offsets": self.offsets, f"{prefix}.hashes": self.hashes}
+        return {
+            f"{prefix}.data": self.data,
+            f"{prefix}.offsets": self.offsets,
+            f"{prefix}.hashes": self.hashes,
+        }
 
     @classmethod
     def from_state(cls, arrays: Arrays, prefix: str) -> Vocabulary:
         """Rebuild from :meth:`state`."""
         data, offsets, hashes = (arrays[f"{prefix}.{part}"] for part in ("data", "offsets", "hashes"))
         if offsets.size != hashes.size + 1 or int(offsets[-1]) != data.size or np.any(np.diff(offsets) < 0):
-            raise ModelFormatError(f"the ids named {prefix!r} are damaged: lengths do not agree; save the model anew")
+            raise ModelFormatError(
+                f"the ids named {prefix!r} are damaged: lengths do not agree; save the model anew"
+            )
         return cls(data, offsets, hashes)

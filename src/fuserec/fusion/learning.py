@@ -69,7 +69,8 @@ def teach(
     table = candidate_table(
         dict(parts), sample, config.per_part, reseed(held.train.items.hashes, run.seed), run
     )
-    weights = learn(table, cohorts, run, config.depth)
+    reads = np.array(["text" in part.capabilities.answers for part in parts.values()])
+    weights = learn(table, cohorts, run, config.depth, reads)
     calibration = Calibration.fit(_fused_cells(table, weights, cohorts), table.target)
     figures = _figures(table, weights, cohorts, config.depth, run)
     return dict(parts), Learnt(weights, calibration, _rating_weights(parts, sample), figures)

@@ -31,6 +31,11 @@ CAUTION = 0.01
 SHRINK = 200
 """A cohort with this many validation targets stands half on its own weights; with fewer it takes the global ones."""
 
+WORDS_SHARE = 0.5
+"""Least share of the parts that read words, together, where words are all that a query has."""
+
+_WORDS_ALONE = QUERY_COHORTS.index("none+text")
+
 
 @dataclass(frozen=True)
 class BlendWeights:
@@ -143,7 +148,13 @@ class Objective:
         return float(self.gains(weights, offsets, queries).mean())
 
 
-def learn(table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth: int = 10) -> BlendWeights:
+def learn(
+    table: CandidateTable,
+    item_cohort: np.ndarray,
+    run: RunOptions,
+    depth: int = 10,
+    reads: np.ndarray | None = None,
+) -> BlendWeights:
     """Return the weights, constants and offsets that rank the held-out targets best.
 
     Parameters
@@ -154,6 +165,8 @@ def learn(table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth
     run : RunOptions
     depth : int
         NDCG is cut here.
+    reads : bool (n_parts,), optional
+        The parts that read the words of a query.
     """
     objective = Objective(table, item_cohort, depth, run.threads)
     everyone = np.arange(len(table))
@@ -168,6 +181,8 @@ def learn(table: CandidateTable, item_cohort: np.ndarray, run: RunOptions, depth
         queries = np.flatnonzero(table.cohorts == cohort)
         if table.n_targets[queries].sum() >= SHRINK:
             rows[cohort] = _cohort_weights(objective, best, offsets, queries, run)
+        if cohort == _WORDS_ALONE and reads is not None and reads.any():
+            rows[cohort] = _heeding(objective, rows[cohort], offsets, queries, reads)
     return BlendWeights(rows, objective.constants, offsets)
 
 
@@ -179,6 +194,24 @@ def _cohort_weights(
     trust = queries.size / (queries.size + SHRINK)
     choices = [trust * own + (1 - trust) * start, own, start, *np.eye(start.size)]
     return max(choices, key=lambda w: objective(w, offsets, queries))
+
+
+def _heeding(
+    objective: Objective, row: np.ndarray, offsets: np.ndarray, queries: np.ndarray, reads: np.ndarray
+) -> np.ndarray:
+    """Return weights under which words are heard where they are all there is, unless validation says otherwise.
+
+    Validation seldom holds queries without a history, and weights learnt where a history tells more may give the
+    parts that read words none.
+    """
+    share = float(row[reads].sum())
+    if share >= WORDS_SHARE:
+        return row
+    heard = row * (1.0 - WORDS_SHARE) / (1.0 - share)
+    heard[reads] = row[reads] * WORDS_SHARE / share if share > 0 else WORDS_SHARE / reads.sum()
+    if queries.size and objective(heard, offsets, queries) < objective(row, offsets, queries):
+        return row
+    return heard
 
 
 def _ascend(

@@ -1,4 +1,4 @@
-"""A stable 64-bit hash of strings: the same on every machine, in every release, in a kernel and in plain Python.
+"""A stable 64-bit hash of strings: the same on every machine and in every release.
 
 FNV-1a (Fowler, Noll, Vo) over the UTF-8 bytes, finished by the mixer of SplitMix64 (Steele et al. 2014), whose
 output bits are good enough to break ties and to seed generators with.
@@ -7,8 +7,6 @@ output bits are good enough to break ties and to seed generators with.
 from __future__ import annotations
 
 import numpy as np
-
-from fuserec.numerics.jit import kernel
 
 _OFFSET = 0xCBF29CE484222325
 _PRIME = 0x100000001B3
@@ -30,29 +28,31 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-@kernel
-def _hash_rows(data: np.ndarray, offsets: np.ndarray, out: np.ndarray) -> None:
-    """Hash each byte range ``data[offsets[i]:offsets[i + 1]]``."""
-    for row in range(offsets.size - 1):
-        value = np.uint64(_OFFSET)
-        for position in range(offsets[row], offsets[row + 1]):
-            value = (value ^ np.uint64(data[position])) * np.uint64(_PRIME)
-        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        out[row] = value ^ (value >> np.uint64(31))
-
-
 def hash_rows(data: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return uint64 (n,): the hash of each string in a UTF-8 buffer; equals :func:`hash_text` with seed 0."""
-    out = np.empty(offsets.size - 1, dtype=np.uint64)
-    _hash_rows(data, offsets, out)
+    """Return uint64 (n,): the hash of each string in a UTF-8 buffer; equals :func:`hash_text` with seed 0.
+
+    All strings are hashed together, a byte position at a time, longest first: no compiler has to be loaded for it.
+    """
+    lengths = np.diff(offsets)
+    order = np.argsort(-lengths, kind="stable")
+    state, starts = np.full(lengths.size, _OFFSET, np.uint64), offsets[:-1][order]
+    positions = np.arange(int(lengths.max(initial=0)))
+    unfinished = np.searchsorted(-lengths[order], -positions, side="left")
+    for position, n in enumerate(unfinished):
+        state[:n] = (state[:n] ^ data[starts[:n] + position]) * np.uint64(_PRIME)
+    out = np.empty_like(state)
+    out[order] = _mixed(state)
     return out
+
+
+def _mixed(value: np.ndarray) -> np.ndarray:
+    """Return uint64 (n,): :func:`_mix` of each value."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    finished: np.ndarray = value ^ (value >> np.uint64(31))
+    return finished
 
 
 def reseed(hashes: np.ndarray, seed: int) -> np.ndarray:
     """Return uint64 (n,): hashes mixed once more with a seed, for tie-breaking orders that differ by seed."""
-    value = hashes ^ np.uint64(seed * 0x9E3779B97F4A7C15 & _MASK)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = value ^ (value >> np.uint64(31))
-    return mixed
+    return _mixed(hashes ^ np.uint64(seed * 0x9E3779B97F4A7C15 & _MASK))

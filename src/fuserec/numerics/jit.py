@@ -6,6 +6,7 @@ range of rows instead, and :func:`fuserec.numerics.parallel.over_ranges` spreads
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable
@@ -34,6 +35,23 @@ def _cache_is_possible() -> bool:
             os.environ["NUMBA_CACHE_DIR"] = str(folder)
             return True
     return False
+
+
+@functools.cache
+def folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return names, times and sizes of the sources of a folder: what its compiled code was made from."""
+    stats = ((file.name, file.stat()) for file in sorted(folder.glob("*.py")))
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+def _watch_folder(compiled: Any) -> None:
+    """Let cached code expire with any kernel of this folder: kernels are merged into each other across files.
+
+    The compiler itself looks only at the file in which a kernel is written.
+    """
+    kept = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if kept is not None:
+        kept._source_stamp = (kept._source_stamp, folder_stamp(Path(__file__).parent))
 
 
 @overload
@@ -73,6 +91,7 @@ def kernel(
             fastmath=flags,
             forceinline=inline,
         )(plain)
+        _watch_folder(compiled)
         return cast("F", compiled)
 
     return compile_it if function is None else compile_it(function)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from scipy import sparse
@@ -12,7 +13,10 @@ from scipy import sparse
 from fuserec.scorers.base import Evidence, Scorer, Scores, chosen, known
 
 if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
 DENSE_SHARE = 0.15
@@ -60,7 +64,11 @@ class SparseMap:
     def state(self) -> Arrays:
         """Return the arrays that persist it."""
         m = self.matrix
-        return {"m.indptr": m.indptr.astype(np.int64), "m.indices": m.indices.astype(np.int32), "m.values": m.data}
+        return {
+            "m.indptr": m.indptr.astype(np.int64),
+            "m.indices": m.indices.astype(np.int32),
+            "m.values": m.data,
+        }
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,12 @@ class HistoryScorer(Scorer):
     _items: np.ndarray
     _threads: int = 1
 
+    def fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
+        """Return a fitted scorer; what was remembered of an earlier M is left behind."""
+        fresh = copy(self)
+        fresh.__dict__.pop("_speaks_cache", None)
+        return super(HistoryScorer, fresh).fit(train, features, run)
+
     @abstractmethod
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): how strongly each event of the queries enters x."""
@@ -145,7 +159,7 @@ class HistoryScorer(Scorer):
 
     @property
     def _speaks(self) -> np.ndarray:
-        """bool (n_items,): history items that say something; computed once a map, as copies get other maps."""
+        """Bool (n_items,): history items that say something; computed once a map, as copies get other maps."""
         cached: tuple[ItemMap, np.ndarray] | None = self.__dict__.get("_speaks_cache")
         if cached is None or cached[0] is not self._map:
             cached = self.__dict__["_speaks_cache"] = (self._map, self._map.speaks())
@@ -161,7 +175,9 @@ class HistoryScorer(Scorer):
             cells = strength[span, None].astype(np.float64) * self._map.cells(q.items[span], items[query])
             if scale is not None:
                 cells *= scale[items[query]]
-            rows.append([self._event_rows(q.items[span], cells[:, column]) for column in range(items.shape[1])])
+            rows.append(
+                [self._event_rows(q.items[span], cells[:, column]) for column in range(items.shape[1])]
+            )
         return rows
 
     def _event_rows(self, events: np.ndarray, contributions: np.ndarray) -> list[Evidence]:

@@ -160,7 +160,7 @@ class UserKNN(Scorer):
         """Cut the queries so that their similarities with all users stay within bounds."""
         rows = self._compared_rows(q)
         step = max(1, _BLOCK // max(1, self._given.shape[0]))
-        for lo in range(0, len(q), step):
+        for lo in range(0, max(1, len(q)), step):  # no query is one empty block
             yield lo, min(len(q), lo + step), rows[lo : lo + step]
 
     def _read(self, rows: sparse.csr_matrix, text: TextVectors | None, span: slice) -> Any:
@@ -205,8 +205,6 @@ class UserKNN(Scorer):
                 )  # fmt: skip
             users.append(found[0])
             values.append(found[1])
-        if not users:
-            return self._given.T.tocsr()[:0]  # no queries: no rows, a column a user
         near, similar = np.concatenate(users), np.concatenate(values)
         kept = (near >= 0) & (similar > 0)
         indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int64)

@@ -74,7 +74,7 @@ def _interactions(rng: np.random.Generator, of_user: np.ndarray, of_item: np.nda
         length = 0 if user in NEWCOMERS else (1, 2, 3)[user] if user < 3 else int(rng.integers(5, 14))
         taken = rng.choice(N_ITEMS, length, replace=False, p=chances / chances.sum())
         if length > 8:
-            taken[-1] = taken[0]  # somebody came back to it
+            taken[-2] = taken[0]  # somebody came back to it
         users += [user] * length
         items += taken.tolist()
     user, item = np.array(users, np.int32), np.array(items, np.int32)

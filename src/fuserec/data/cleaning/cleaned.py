@@ -46,13 +46,20 @@ class Cleaned:
         search = self.events["item"] == NO_ITEM
         rows = self.events.filter(~search) if search.any() else self.events
         column = {
-            name: rows[name].to_numpy() for name in ("user", "item", "kind", "rating", "time", "seconds")
+            name: rows[name].to_numpy()
+            for name in ("user", "item", "kind", "rating", "time", "seconds", "part")
         }
         weight = signed_weights(
             column["kind"], column["rating"], column["seconds"], self.info.rating_scale, self.info.weights
         )
         interactions = Interactions(
-            column["user"], column["item"], weight, column["rating"], column["time"], column["kind"]
+            column["user"],
+            column["item"],
+            weight,
+            column["rating"],
+            column["time"],
+            column["kind"],
+            column["part"],
         )
         return Dataset(
             Vocabulary.from_ids(self.users),
@@ -85,6 +92,7 @@ class Cleaned:
             "rating": np.concatenate([rows.rating, nan]).astype(np.float32),
             "time": np.concatenate([rows.time, searches.time]).astype(np.float64),
             "seconds": np.concatenate([_durations(data), nan]).astype(np.float32),
+            "part": np.concatenate([rows.part, np.zeros(found)]).astype(np.uint8),
         }
         events = pl.DataFrame(columns)
         if found:

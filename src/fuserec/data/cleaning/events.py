@@ -13,6 +13,7 @@ from fuserec.data.cleaning.numbers import Numbers, is_usual, numbers, rating_sca
 from fuserec.data.cleaning.options import CleaningOptions
 from fuserec.data.cleaning.sieve import Sieve
 from fuserec.data.cleaning.text import clean_texts, text_column
+from fuserec.data.dataset import PARTS
 from fuserec.data.raw import INTERACTION_COLUMNS, RawTables
 from fuserec.data.weights import KINDS, TIMED
 from fuserec.errors import DataError, nearest
@@ -33,7 +34,8 @@ class Events:
     ----------
     frame : polars.DataFrame
         ``user`` and ``item`` int32 (:data:`NO_ITEM` for a search), ``kind`` uint8, ``rating`` and ``seconds``
-        float32, ``time`` float64 (all three NaN where there is none), and ``text`` where there is any.
+        float32, ``time`` float64 (all three NaN where there is none), ``part`` uint8 (code of the split),
+        and ``text`` where there is any.
     users, items : polars.Series of String
         What the codes stand for.
     scale : (low, high) or None
@@ -81,6 +83,7 @@ def clean_events(
         "rating": rating.astype(np.float32),
         "time": time,
         "seconds": seconds.astype(np.float32),
+        "part": _parts(table, sieve),
     }
     frame = pl.DataFrame(columns)
     if texts is not None and worded.any():
@@ -98,14 +101,29 @@ def _known_columns(table: pl.DataFrame, findings: Findings) -> pl.DataFrame:
     if "item_id" not in table.columns:
         table = table.with_columns(pl.lit("").alias("item_id"))
     known = table.select([name for name in INTERACTION_COLUMNS if name in table.columns])
-    texts = [text_column(known[name]).alias(name) for name in ("text", "kind") if name in known.columns]
+    words = ("text", "kind", "split")
+    texts = [text_column(known[name]).alias(name) for name in words if name in known.columns]
     nested = next(
-        (name for name in known.columns if known[name].dtype.is_nested() and name not in ("text", "kind")),
+        (name for name in known.columns if known[name].dtype.is_nested() and name not in words),
         None,
     )
     if nested is not None:
         raise DataError(f"interactions: {nested} holds lists or objects; expected one value a row")
     return known.with_columns(texts)
+
+
+def _parts(table: pl.DataFrame, sieve: Sieve) -> np.ndarray:
+    """Return uint8 (n,): what the files say of the split; an empty cell is training."""
+    if "split" not in table.columns:
+        return np.zeros(table.height, np.uint8)
+    said = table["split"].fill_null("").str.strip_chars().str.to_lowercase()
+    codes = {name: code for code, name in enumerate(PARTS)} | {"": 0, "valid": 1, "val": 1, "dev": 1}
+    part = said.replace_strict(codes, default=None, return_dtype=pl.UInt8)
+    unknown = part.is_null().to_numpy()
+    if unknown.any():
+        word = said[int(np.argmax(unknown))]
+        sieve.drop(unknown, f"unknown split {word[:40]!r}{nearest(word, PARTS)} (known: {', '.join(PARTS)})")
+    return part.fill_null(0).to_numpy()
 
 
 def _behaviour(

@@ -1,0 +1,207 @@
+"""``fuserec recommend``, ``similar``, ``search`` and ``explain``: questions to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from fuserec.cli.screen import Debug, Json, Quiet, Screen
+from fuserec.errors import RequestError
+
+if TYPE_CHECKING:
+    from fuserec.answers import Answer
+    from fuserec.reasons import Language
+    from fuserec.recommender import Recommender
+
+Model = Annotated[Path, typer.Argument(help="A model folder, made by `fuserec fit`.", show_default=False)]
+K = Annotated[int, typer.Option("-k", "--k", help="How many items; fewer come where fewer are eligible.")]
+User = Annotated[str | None, typer.Option("--user", "-u", help="A stored user's id.")]
+History = Annotated[
+    list[str] | None,
+    typer.Option("--history", help="Item ids, oldest first, divided by commas; may be given again."),
+]
+Wanted = Annotated[str | None, typer.Option("--text", "-t", help="What is wanted, in words.")]
+Searches = Annotated[
+    list[str] | None, typer.Option("--search", help="An earlier search; may be given again, oldest first.")
+]
+Explain = Annotated[bool, typer.Option("--explain", help="With a reason and the evidence of each item.")]
+Filter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", help='A condition on an item column, e.g. "year>=1990"; may be given again: all have to hold.'
+    ),
+]
+InLanguage = Annotated[str, typer.Option("--language", help="Of the reasons: en or zh.")]
+
+
+def recommend(
+    model: Model,
+    user: User = None,
+    history: History = None,
+    text: Wanted = None,
+    search: Searches = None,
+    k: K = 10,
+    explain: Explain = False,
+    min_probability: Annotated[
+        float | None, typer.Option("--min-probability", help="Only items at least this probable, from 0 to 1.")
+    ] = None,
+    filter: Filter = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Never these item ids, divided by commas.")
+    ] = None,
+    candidates: Annotated[
+        list[str] | None,
+        typer.Option("--candidates", help="Only these item ids, divided by commas, or @FILE with one a line."),
+    ] = None,
+    language: InLanguage = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Recommend items: to a stored user, for a history, a text, searches, or any mix of them."""
+    screen = Screen(json, quiet, debug)
+    loaded = _loaded(model)
+    answer = loaded.recommend(
+        user=user,
+        history=_history(loaded, history, search),
+        text=text,
+        k=k,
+        candidates=None if candidates is None else _candidates(loaded, candidates),
+        exclude=_ids(loaded, exclude),
+        filters=_filters(filter),
+        min_probability=min_probability,
+        explain=explain,
+        language=cast("Language", language),
+    )
+    _show(screen, answer)
+
+
+def similar(
+    model: Model,
+    item: Annotated[str, typer.Argument(help="An item's id.", show_default=False)],
+    k: K = 10,
+    explain: Explain = False,
+    language: InLanguage = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """List what goes with an item: what somebody who took only this one would be recommended."""
+    screen = Screen(json, quiet, debug)
+    _show(screen, _loaded(model).similar(item, k, explain=explain, language=cast("Language", language)))
+
+
+def search(
+    model: Model,
+    text: Annotated[str, typer.Argument(help="What is searched for.", show_default=False)],
+    user: User = None,
+    k: K = 10,
+    filter: Filter = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Search the catalogue by words and by meaning; for a stored user, with their taste."""
+    from fuserec.cli.show import hits_table, warnings_of
+
+    screen = Screen(json, quiet, debug)
+    answer = _loaded(model).search(text, k, user=user, filters=_filters(filter))
+    screen.result(answer.to_json(), *([] if screen.json else [hits_table(answer)]))
+    for said in warnings_of(answer):
+        screen.remark(f"note: {said}")
+
+
+def explain(
+    model: Model,
+    item: Annotated[str, typer.Option("--item", "-i", help="The item's id.", show_default=False)],
+    user: User = None,
+    history: History = None,
+    text: Wanted = None,
+    language: InLanguage = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Explain the score of one item: every row of evidence, summing to the score."""
+    from fuserec.cli.show import evidence_table, pairs, percent
+
+    screen = Screen(json, quiet, debug)
+    loaded = _loaded(model)
+    found = loaded.explain(
+        item,
+        user=user,
+        history=_history(loaded, history, None),
+        text=text,
+        language=cast("Language", language),
+    )
+    place = f"{found.rank} of {loaded.fitted.dataset.n_items:,}"
+    facts = [("item", f"{found.title}  ({found.item_id})"), ("reason", found.reason), ("place", place)]
+    facts += [("score", f"{found.score:.4f}"), ("chance", percent(found.probability))]
+    screen.result(found.to_json(), pairs(facts), evidence_table(found))
+    if user is not None and loaded.fitted.dataset.users.index(user) < 0:
+        screen.remark("note: the user is unknown: explained as to somebody new")
+
+
+def _loaded(model: Path) -> Recommender:
+    """Read the model folder."""
+    from fuserec.recommender import Recommender
+
+    return Recommender.load(model)
+
+
+def _show(screen: Screen, answer: Answer) -> None:
+    """Print an answer."""
+    from fuserec.cli.show import answer_table, warnings_of
+
+    screen.result(answer.to_json(), *([] if screen.json else [answer_table(answer)]))
+    for said in warnings_of(answer):
+        screen.remark(f"note: {said}")
+
+
+def _ids(loaded: Recommender, values: Sequence[str] | None) -> list[str]:
+    """Return the ids of a repeatable option: a value that is an id itself is one, others are divided at commas."""
+    items = loaded.fitted.dataset.items
+    found: list[str] = []
+    for value in values or ():
+        whole = "," not in value or items.index(value.encode("utf-8", "replace").decode("utf-8")) >= 0
+        found += [value] if whole else [part.strip() for part in value.split(",")]
+    return [identifier for identifier in found if identifier]
+
+
+def _history(loaded: Recommender, values: Sequence[str] | None, searches: Sequence[str] | None) -> list[Any]:
+    """Return the events of a query: items, then searches."""
+    from fuserec.data.query import Event
+
+    return [*_ids(loaded, values), *(Event(text=text, kind="search") for text in searches or ())]
+
+
+def _candidates(loaded: Recommender, values: Sequence[str]) -> list[str]:
+    """Return the ids of --candidates, read from a file where a value begins with @."""
+    listed = [value for value in values if not value.startswith("@")]
+    found = _ids(loaded, listed)
+    for value in values:
+        if value.startswith("@"):
+            found += _lines(Path(value[1:]))
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the ids of a file, one a line."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise RequestError(f"--candidates @{path}: cannot be read ({reason}); give one id a line") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _filters(conditions: Sequence[str] | None) -> dict[str, dict[str, list[str]]] | None:
+    """Return the filters that the conditions make."""
+    if not conditions:
+        return None
+    from fuserec.filters import parse_filters
+
+    return parse_filters(conditions)

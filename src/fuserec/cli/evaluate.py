@@ -1,0 +1,111 @@
+"""``fuserec evaluate``: hold out, fit, measure; a table, a JSON file, a report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
+from fuserec.errors import RequestError
+
+if TYPE_CHECKING:
+    from fuserec.config import RecommenderConfig
+    from fuserec.evaluation.results import EvaluationResults
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="A configuration (TOML); several are compared, each by its name."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Only this fusion, part or scorer; may be given again."),
+    ] = None,
+    split: Annotated[
+        str, typer.Option("--split", help="last-out, temporal, random, users, cold-items or predefined.")
+    ] = "last-out",
+    share: Annotated[
+        float, typer.Option("--share", help="What is held out (temporal, random, users, cold-items).")
+    ] = 0.1,
+    k: Annotated[str, typer.Option("-k", "--k", help="Where lists are cut, divided by commas.")] = "5,10,20",
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="Write a report (HTML).")] = None,
+    format: Format = "folder",
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the fusion and its parts on held-out data, with intervals."""
+    printed = json is not None and str(json) == "-"
+    screen = Screen(printed, quiet, debug)
+    ks = cuts(k)
+    files = [path for path in (None if printed else json, report) if path is not None]
+    for path, option in zip(files, ("--json", "--report"), strict=False):
+        out_file(path, option)
+    from fuserec.data.readers import read
+    from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.report import write_html
+    from fuserec.evaluation.results import write_json
+    from fuserec.evaluation.runner import evaluate as measure
+
+    protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+    configs = _configurations(config or ())
+    with screen.working("evaluated", seed=seed, threads=threads) as run:
+        dataset, _ = read(folder, format)
+        results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
+    if json is not None and not printed:
+        write_json(results, json)
+    if report is not None:
+        write_html(results, report)
+    if printed:
+        sys.stdout.write(results.to_json())
+        return
+    show(screen, results)
+    for path in files:
+        screen.remark(f"written: {path}")
+
+
+def show(screen: Screen, results: EvaluationResults) -> None:
+    """Print the table of an evaluation and what it says in words."""
+    from fuserec.evaluation.report import terminal_table
+    from fuserec.evaluation.wording import summary
+
+    out = screen.out
+    out.print(terminal_table(results))
+    for line in (*summary(results), *results.notes):
+        out.print(one_line(line), markup=False)
+
+
+def cuts(text: str) -> tuple[int, ...]:
+    """Return the cuts that ``5,10,20`` names.
+
+    Raises
+    ------
+    RequestError
+        For anything but whole numbers of at least 1.
+    """
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found or not all(part.isdecimal() and int(part) >= 1 for part in found):
+        raise RequestError(f"-k {text!r}: name whole numbers of at least 1, divided by commas, e.g. 5,10,20")
+    return tuple(int(part) for part in found)
+
+
+def _configurations(paths: Sequence[Path]) -> dict[str, RecommenderConfig] | None:
+    """Return the configurations by the names of their files; None without any."""
+    from fuserec.config import load_config
+
+    found: dict[str, RecommenderConfig] = {}
+    for path in paths:
+        if path.stem in found:
+            raise RequestError(f"--config {path}: another configuration is called {path.stem!r}: rename one")
+        found[path.stem] = load_config(path)
+    return found or None

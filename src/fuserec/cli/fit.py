@@ -1,0 +1,100 @@
+"""``fuserec fit``: a folder of data to a model folder."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads
+from fuserec.errors import RequestError
+
+if TYPE_CHECKING:
+    from fuserec.data.check import CheckReport
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def fit(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="A configuration (TOML).")] = None,
+    format: Format = "folder",
+    budget: Annotated[str | None, typer.Option("--budget", help="Time to spend: 90s, 10m, 1h.")] = None,
+    histories: Annotated[
+        bool, typer.Option("--histories/--no-histories", help="Whether the model keeps what users did.")
+    ] = True,
+    bundle_encoder: Annotated[
+        bool, typer.Option("--bundle-encoder", help="Take the language model's weights into the folder.")
+    ] = False,
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Fit a model on a dataset and write it as a folder; without a configuration the data choose the parts."""
+    screen = Screen(json, quiet, debug)
+    deadline = None if budget is None else time.monotonic() + seconds(budget)
+    from fuserec.config import RecommenderConfig, load_config
+    from fuserec.data.readers import read
+    from fuserec.persistence import check_destination
+    from fuserec.recommender import Recommender
+
+    check_destination(out)
+    chosen = RecommenderConfig() if config is None else load_config(config)
+    with screen.working(f"fitted and written to {out}", seed=seed, threads=threads, deadline=deadline) as run:
+        dataset, report = read(folder, format)
+        say_cleaning(screen, report)
+        model = Recommender(chosen).fit(dataset, run)
+        model.save(out, histories=histories, bundle_encoder=bundle_encoder)
+    info = model.info()
+    screen.result(info, *([] if screen.json else summary(info)))
+
+
+def seconds(budget: str) -> float:
+    """Return the seconds of a time such as ``90s``, ``10m`` or ``1.5h``.
+
+    Raises
+    ------
+    RequestError
+        For anything else.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", budget)
+    if found is None or float(found[1]) == 0:
+        raise RequestError(f"--budget {budget!r}: write a number and s, m or h, e.g. 90s, 10m or 1h")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def say_cleaning(screen: Screen, report: CheckReport) -> None:
+    """Remark on what reading dropped or mended."""
+    if report.dropped or report.mended:
+        screen.remark(
+            f"note: reading dropped {report.dropped:,} rows and mended {report.mended:,} values "
+            "(`fuserec data check` tells which and why)"
+        )
+
+
+def summary(info: dict[str, Any]) -> list[Any]:
+    """Return what a model is, for the screen: its data, and its parts with what validation says of them."""
+    from fuserec.cli.show import pairs, plain_table
+
+    data = info["dataset"]
+    count = f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions"
+    rows = [("data", f"{data['name']}: {count}"), ("text read by", info["encoder"])]
+    rows += [("seed", str(info["seed"]))]
+    for name in ("fit_s", "updates", "stale", "pending"):
+        if info.get(name):
+            value = info[name]
+            rows.append((name, ", ".join(value) if isinstance(value, list | tuple) else str(value)))
+    validation = info.get("validation", {})
+    weights = info["weights"]
+    parts = plain_table("part", "weight with a short history", "a long one", "a text alone", "NDCG on validation")
+    for name in dict.fromkeys(["fused", *info["parts"]]):
+        cells = ["" if name == "fused" else f"{weights[c][name]:.3f}" for c in ("short", "long", "none+text")]
+        ndcg = validation.get(name)
+        parts.add_row(name, *cells, "" if ndcg is None else f"{ndcg:.4f}")
+    return [pairs(rows), parts]
