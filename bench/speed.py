@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +23,10 @@ class Worker:
 
     def __init__(self, python: Path | str, script: str, data: Path) -> None:
         self._process = subprocess.Popen(
-            [str(python), str(WORKERS / script), str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(python), str(WORKERS / script), str(data)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._answer()
 
@@ -61,7 +65,9 @@ class Ratio:
     note: str = ""
 
 
-def compare(name: str, peer: str, ours: tuple[Worker, str], theirs: tuple[Worker, str], unit: str = "seconds") -> Ratio:
+def compare(
+    name: str, peer: str, ours: tuple[Worker, str], theirs: tuple[Worker, str], unit: str = "seconds"
+) -> Ratio:
     """Ask both sides in turns, after one round to warm up."""
     ours[0].run(ours[1])
     theirs[0].run(theirs[1])
@@ -73,7 +79,10 @@ def compare(name: str, peer: str, ours: tuple[Worker, str], theirs: tuple[Worker
 
 def recommenders(data: Path, users: int) -> tuple[list[Ratio], dict[str, float]]:
     """Return the comparisons on interactions, and facts seen beside them."""
-    ours, implicit = Worker(sys.executable, "ours.py", data), Worker(python_of("implicit"), "implicit_peer.py", data)
+    ours, implicit = (
+        Worker(sys.executable, "ours.py", data),
+        Worker(python_of("implicit"), "implicit_peer.py", data),
+    )
     rows = [
         compare("item kNN fit, cosine, K = 100", "implicit", (ours, "knn"), (implicit, "knn")),
         compare("item kNN fit, K = 100, against BM25", "implicit", (ours, "knn"), (implicit, "knn_bm25")),
@@ -81,9 +90,14 @@ def recommenders(data: Path, users: int) -> tuple[list[Ratio], dict[str, float]]
         compare("top-100, stored user factors", "implicit", (ours, "top_stored"), (implicit, "top_stored")),
         compare("top-100, users folded in", "implicit", (ours, "top_folded"), (implicit, "top_folded")),
     ]
-    facts = {"als objective, ours": ours.run("value")["objective"], "als objective, implicit": implicit.run("value")["objective"]}
+    facts = {
+        "als objective, ours": ours.run("value")["objective"],
+        "als objective, implicit": implicit.run("value")["objective"],
+    }
     facts |= {f"{row.name}: users/s, ours": users / row.ours_s for row in rows if row.name.startswith("top")}
-    facts |= {f"{row.name}: users/s, implicit": users / row.peer_s for row in rows if row.name.startswith("top")}
+    facts |= {
+        f"{row.name}: users/s, implicit": users / row.peer_s for row in rows if row.name.startswith("top")
+    }
     implicit.close()
     lenskit = Worker(python_of("lenskit"), "lenskit_peer.py", data)
     rows.append(compare("EASE fit, lambda = 500", "LensKit", (ours, "ease"), (lenskit, "ease")))
@@ -103,10 +117,17 @@ def memory(data: Path, task: str) -> float:
 def encoders(texts: Path) -> Ratio:
     """Return the comparison of the encoders, per CPU second."""
     ours, peer = Worker(sys.executable, "ours.py", texts), Worker(python_of("st"), "sentence_peer.py", texts)
-    row = compare("MiniLM encoding, per CPU second", "sentence-transformers", (ours, "encode"), (peer, "encode"), "cpu")
+    row = compare(
+        "MiniLM encoding, per CPU second", "sentence-transformers", (ours, "encode"), (peer, "encode"), "cpu"
+    )
     ours.close()
     peer.close()
     return row
+
+
+def cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def write_pairs(sequences: list[list[int]], path: Path) -> int:

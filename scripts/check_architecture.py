@@ -18,7 +18,7 @@ ROOT = "fuserec"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("testing",),
-    ("cli",),
+    ("__main__", "cli"),
     ("server",),
     ("store",),
     ("agent",),
@@ -29,6 +29,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "persistence",
         "recommender",
+        "fitted",
         "answers",
         "config",
         "filters",
@@ -122,7 +123,7 @@ def imports_of(module: Module, known: frozenset[str]) -> Iterator[tuple[int, str
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names if is_ours(alias.name))
         elif isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, name) for name in _from_targets(node, module, known))
+            yield from ((node.lineno, name) for name in sorted({*_from_targets(node, module, known)}))
         elif isinstance(node, ast.Call):
             name = _dynamic_target(node)
             if name is not None:

@@ -203,7 +203,8 @@ def commands(command: Any, path: str) -> Iterator[str]:
         return
     if command.hidden:
         return
-    usage = " ".join([path, *command.collect_usage_pieces(command.context_class(command, info_name=path))])
+    arguments = [shown_name(one) for one in command.params if one.param_type_name == "argument"]
+    usage = " ".join([path, *arguments, "[OPTIONS]"])
     yield f"\n## `{path}`\n\n{paragraphs(command.help)}\n\n```\n{usage}\n```\n"
     rows = [row for parameter in command.params if (row := parameter_row(parameter)) is not None]
     if rows:
@@ -215,14 +216,19 @@ def parameter_row(parameter: Any) -> str | None:
     if parameter.name == "help" or getattr(parameter, "hidden", False):
         return None
     is_option = parameter.param_type_name == "option"
-    named = parameter.metavar or parameter.name.upper()
-    names = [*parameter.opts, *parameter.secondary_opts] if is_option else [named]
-    value = parameter.default
-    shown = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
+    names = [*parameter.opts, *parameter.secondary_opts] if is_option else [shown_name(parameter)]
     text = prose(getattr(parameter, "help", None))
-    return (
-        f"| {', '.join(f'`{name}`' for name in names)} | {text}{f' Default: `{value}`.' if shown else ''} |\n"
-    )
+    value = parameter.default
+    if is_option and parameter.required:
+        text += " Required."
+    elif isinstance(value, (str, int, float, Path)) and not isinstance(value, bool) and value != "":
+        text += f" Default: `{value}`."
+    return f"| {', '.join(f'`{name}`' for name in names)} | {text} |\n"
+
+
+def shown_name(argument: Any) -> str:
+    """Return how usage lines call an argument."""
+    return str(argument.metavar or argument.name.upper())
 
 
 def paragraphs(text: str | None) -> str:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as implicit asks for
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
 import protocol as p

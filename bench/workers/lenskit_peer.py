@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 THREADS = str(len(os.sched_getaffinity(0)))
 os.environ.setdefault("LK_NUM_THREADS", THREADS)
 os.environ.setdefault("LK_NUM_BACKEND_THREADS", THREADS)
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np
 import pandas as pd

@@ -36,10 +36,17 @@ def objective(X: sp.csr_matrix, U: np.ndarray, V: np.ndarray) -> float:
     U, V = U.astype(np.float64), V.astype(np.float64)
     rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
     s = np.concatenate(
-        [np.einsum("ij,ij->i", U[rows[k : k + 10**5]], V[X.indices[k : k + 10**5]]) for k in range(0, X.nnz, 10**5)]
+        [
+            np.einsum("ij,ij->i", U[rows[k : k + 10**5]], V[X.indices[k : k + 10**5]])
+            for k in range(0, X.nnz, 10**5)
+        ]
     )
     whole = float(((U.T @ U) * (V.T @ V)).sum())
-    return whole + float((CONFIDENCE * (1 - s) ** 2 - s * s).sum()) + REGULARIZATION * float((U**2).sum() + (V**2).sum())
+    return (
+        whole
+        + float((CONFIDENCE * (1 - s) ** 2 - s * s).sum())
+        + REGULARIZATION * float((U**2).sum() + (V**2).sum())
+    )
 
 
 def peak_mb() -> float:

@@ -19,6 +19,11 @@ MAX_ROWS = 12
 NAMED = 0.25
 """A second history item is named where it contributes at least this share of the first one's part."""
 
+MAX_WORDS = 3
+
+_OTHERS = {"word": "text", "tag": "text", "text": "text", "popularity": "popularity"}
+"""Which clause a kind of evidence counts for, besides items and telling words."""
+
 _SENTENCES: dict[str, dict[str, str]] = {
     "en": {
         "items": "Because you chose {names}",
@@ -27,9 +32,11 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "text": "fits what you describe",
         "tag": "you take to {names}",
         "popularity": "many people choose it",
-        "trend": "",
+        "pattern": "a learnt pattern speaks for it",
         "none": "Nothing is known that speaks for it",
         "quote": "“{}”",
+        "word_quote": "“{}”",
+        "word_join": ", ",
         "join": "; ",
         "end": ".",
     },
@@ -40,13 +47,25 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "text": "符合您的描述",
         "tag": "您常选{names}",
         "popularity": "很多人选它",
-        "trend": "",
+        "pattern": "学到的规律支持它",
         "none": "尚无依据",
         "quote": "《{}》",
+        "word_quote": "“{}”",
+        "word_join": "、",
         "join": "；",
         "end": "。",
     },
 }
+
+
+_FUNCTION_WORDS = (
+    "a about after all am an and any are as at be been but by can could did do does for from had has have he her his "
+    "how i if in into is it its just like me more most my no not of on or our out she should so some than that the "
+    "their them then there these they this those to too up us very want was we were what when where which while who "
+    "will with would you your 的 了 是 在 和 与 我 你 他 她 它 们 有 也 都 就 这 那 不 一 着 个 想 要"
+)
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that say nothing by themselves: what they contribute counts as the text's, and none is named."""
 
 
 def readable(rows: Sequence[Evidence], dataset: Dataset) -> tuple[EvidenceRow, ...]:
@@ -100,25 +119,28 @@ def reason(rows: Sequence[Evidence], titles: Sequence[str], language: Language =
     words = _SENTENCES[language]
     by_item: dict[int, float] = {}
     by_word: dict[str, float] = {}
-    other = {"text": 0.0, "popularity": 0.0}
+    by_tag: dict[str, float] = {}
+    other = {"text": 0.0, "popularity": 0.0, "pattern": 0.0}
     for row in rows:
         if row.contribution <= 0:
             continue
         if row.kind == "item" and isinstance(row.key, int):
             by_item[row.key] = by_item.get(row.key, 0.0) + row.contribution
-        elif row.kind == "word":
-            by_word[str(row.key)] = by_word.get(str(row.key), 0.0) + row.contribution
-        elif row.kind in other:
-            other[row.kind] += row.contribution
+        elif row.kind in ("word", "tag") and str(row.key) not in FUNCTION_WORDS:
+            found = by_word if row.kind == "word" else by_tag
+            found[str(row.key)] = found.get(str(row.key), 0.0) + row.contribution
+        else:
+            other[_OTHERS.get(row.kind, "pattern")] += row.contribution
     clauses = {
         "items": (sum(by_item.values()), _items(by_item, titles, words)),
         "words": (sum(by_word.values()), words["words"].format(names=_quoted(by_word, words))),
+        "tag": (sum(by_tag.values()), words["tag"].format(names=_quoted(by_tag, words))),
         "text": (other["text"], words["text"]),
         "popularity": (other["popularity"], words["popularity"]),
     }
     present = sorted(((value, text) for value, text in clauses.values() if value > 0), reverse=True)
     if not present:
-        return words["none"] + words["end"]
+        present = [(1.0, words["pattern" if other["pattern"] > 0 else "none"])]
     chosen = [text for value, text in present if value >= NAMED * present[0][0]][:2]
     sentence = words["join"].join(chosen)
     return sentence[0].upper() + sentence[1:] + words["end"]
@@ -133,6 +155,10 @@ def _items(by_item: dict[int, float], titles: Sequence[str], words: dict[str, st
 
 
 def _quoted(by_word: dict[str, float], words: dict[str, str]) -> str:
-    """Return up to three words, strongest first."""
-    ranked = sorted(by_word, key=lambda word: -by_word[word])[:3]
-    return ", ".join(f"“{word}”" for word in ranked)
+    """Return up to three words, strongest first; a run of characters that a named one holds is left out."""
+    named: list[str] = []
+    for word in sorted(by_word, key=lambda word: -by_word[word]):
+        longer = [other for other in by_word if word in other and other != word and not word.isascii()]
+        if not longer and len(named) < MAX_WORDS:
+            named.append(word)
+    return words["word_join"].join(words["word_quote"].format(word) for word in named)

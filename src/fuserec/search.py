@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from fuserec.encoders.function_words import telling
 from fuserec.encoders.lexical import tokenize
 from fuserec.encoders.text import TextConfig, item_text
 from fuserec.numerics.topk import top_k
@@ -32,7 +33,7 @@ class SearchIndex:
 
         logging.getLogger("bm25s").setLevel(logging.WARNING)
         present = tuple(field for field in FIELDS if field in table.columns)
-        tokens = [tokenize(text) for text in item_text(table, TextConfig(columns=present))]
+        tokens = [telling(tokenize(text)) for text in item_text(table, TextConfig(columns=present))]
         self._size = table.height
         self._bm25 = None
         if any(tokens):
@@ -41,7 +42,7 @@ class SearchIndex:
 
     def scores(self, text: str) -> np.ndarray:
         """Return float32 (n_items,): BM25 of every item for a query text; 0 where no word is shared."""
-        words = tokenize(text)
+        words = telling(tokenize(text))
         if self._bm25 is None or not words:
             return np.zeros(self._size, dtype=np.float32)
         return np.asarray(self._bm25.get_scores(words), dtype=np.float32)

@@ -200,3 +200,11 @@ def test_settings_are_checked():
         neighbours(x, 0, kind="cosine", ties=ties)
     with pytest.raises(ConfigError, match="at least 1"):
         rows_topk(x, 0, ties=ties)
+
+
+def test_pearson_keeps_its_digits_where_values_hardly_differ():
+    rng = np.random.default_rng(1)
+    base = (0.3 + 1e-3 * rng.standard_normal((2, 50))).astype(np.float32)
+    x = sparse.csr_matrix(base)
+    expected = np.corrcoef(base.astype(np.float64))
+    assert_allclose(similarity_rows(reference(x, "pearson"), x), expected, atol=1e-6)

@@ -31,7 +31,8 @@ Explain = Annotated[bool, typer.Option("--explain", help="With a reason and the 
 Filter = Annotated[
     list[str] | None,
     typer.Option(
-        "--filter", help='A condition on an item column, e.g. "year>=1990"; may be given again: all have to hold.'
+        "--filter",
+        help='A condition on an item column, e.g. "year>=1990"; may be given again: all have to hold.',
     ),
 ]
 InLanguage = Annotated[str, typer.Option("--language", help="Of the reasons: en or zh.")]
@@ -46,7 +47,8 @@ def recommend(
     k: K = 10,
     explain: Explain = False,
     min_probability: Annotated[
-        float | None, typer.Option("--min-probability", help="Only items at least this probable, from 0 to 1.")
+        float | None,
+        typer.Option("--min-probability", help="Only items at least this probable, from 0 to 1."),
     ] = None,
     filter: Filter = None,
     exclude: Annotated[
@@ -54,7 +56,9 @@ def recommend(
     ] = None,
     candidates: Annotated[
         list[str] | None,
-        typer.Option("--candidates", help="Only these item ids, divided by commas, or @FILE with one a line."),
+        typer.Option(
+            "--candidates", help="Only these item ids, divided by commas, or @FILE with one a line."
+        ),
     ] = None,
     language: InLanguage = "en",
     json: Json = False,

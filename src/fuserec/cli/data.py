@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen
+from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, shown
 
 data = typer.Typer(help="Import, check and describe datasets.", no_args_is_help=True)
 
@@ -25,7 +25,8 @@ def import_(
         int, typer.Option("--k-core", help="Keep users and items with at least this many interactions.")
     ] = 0,
     drop_outliers: Annotated[
-        bool, typer.Option("--drop-outliers", help="Leave out users and items with impossible counts or speed.")
+        bool,
+        typer.Option("--drop-outliers", help="Leave out users and items with impossible counts or speed."),
     ] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -71,7 +72,7 @@ def info(
 ) -> None:
     """Tell what a dataset holds."""
     screen = Screen(json, quiet, debug)
-    from fuserec.cli.show import pairs, plain_table, shown
+    from fuserec.cli.show import pairs, plain_table
     from fuserec.data.readers import read
 
     with screen.working("read"):

@@ -135,7 +135,9 @@ def _learns() -> str:
     from fuserec.data.frames import from_frames
     from fuserec.recommender import Recommender
 
-    likes = [(f"u{user}", f"{'ab'[user % 2]}{item}") for user in range(12) for item in range(5) if item != user % 5]
+    likes = [
+        (f"u{user}", f"{'ab'[user % 2]}{item}") for user in range(12) for item in range(5) if item != user % 5
+    ]
     frame = pl.DataFrame(likes, schema=["user_id", "item_id"], orient="row")
     config = RecommenderConfig.parse(
         {"features": {"use_sentence": "never"}, "parts": {"popularity": {}, "item_knn": {}}}, "self-test"
@@ -174,7 +176,10 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         ("memory", f"{device['memory_gb']} GB" if device["memory_gb"] else "unknown"),
         ("GPU", device["cuda"] or "none in use"),
         ("MiniLM", state),
-        ("cache", f"{cache['folder']} ({cache['size_mb']:,} MB{'' if cache['writable'] else ', not writable'})"),
+        (
+            "cache",
+            f"{cache['folder']} ({cache['size_mb']:,} MB{'' if cache['writable'] else ', not writable'})",
+        ),
         ("self-test", "; ".join(test["checks"]) if test["passed"] else f"FAILED: {test['fault']}"),
     ]
     table = plain_table("part", "packages", "to install")

@@ -20,7 +20,11 @@ from fuserec.errors import FuseRecError
 INTERRUPTED = 130
 """What typer returns where the keyboard interrupted."""
 
-_DISK = {errno.ENOSPC: "no space is left", errno.EDQUOT: "the quota is used up", errno.EFBIG: "no space is left"}
+_DISK = {
+    errno.ENOSPC: "no space is left",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "no space is left",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,15 +66,7 @@ def _command(given: list[str]) -> int:
     try:
         status = get_command(app).main(given, prog_name="fuserec", standalone_mode=False)
     except usage_fault as error:
-        said = one_line(getattr(error, "message", "") or str(error))
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stderr.write(f"{getattr(error, 'message', '').rstrip()}\n")
-            return 2
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context is not None else "fuserec"
-        formatted = one_line(error.format_message()) if hasattr(error, "format_message") else said
-        sys.stderr.write(f"error: {formatted} (see `{where} --help`)\n")
-        return _usage_status(error)
+        return _misused(error)
     if status == INTERRUPTED:
         raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
@@ -83,10 +79,15 @@ def _usage_fault() -> type[Exception]:
     return next(base for base in BadParameter.__mro__ if base.__name__ == "UsageError")
 
 
-def _usage_status(error: Exception) -> int:
-    """Return 1 for a value that is not allowed, 2 for an unknown flag or a missing argument."""
+def _misused(error: Exception) -> int:
+    """Say what of the usage is at fault; return 1 for a value, 2 for an unknown flag or a missing argument."""
     from typer import BadParameter
 
+    said = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "fuserec"
+    if said.strip():  # empty where the help was shown instead
+        sys.stderr.write(f"error: {one_line(said)} (see `{where} --help`)\n")
     return 1 if type(error) is BadParameter else 2
 
 

@@ -21,7 +21,9 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="A configuration (TOML); several are compared, each by its name."),
+        typer.Option(
+            "--config", "-c", help="A configuration (TOML); several are compared, each by its name."
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,

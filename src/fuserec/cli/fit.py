@@ -92,7 +92,9 @@ def summary(info: dict[str, Any]) -> list[Any]:
             rows.append((name, ", ".join(value) if isinstance(value, list | tuple) else str(value)))
     validation = info.get("validation", {})
     weights = info["weights"]
-    parts = plain_table("part", "weight with a short history", "a long one", "a text alone", "NDCG on validation")
+    parts = plain_table(
+        "part", "weight with a short history", "a long one", "a text alone", "NDCG on validation"
+    )
     for name in dict.fromkeys(["fused", *info["parts"]]):
         cells = ["" if name == "fused" else f"{weights[c][name]:.3f}" for c in ("short", "long", "none+text")]
         ndcg = validation.get(name)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset, DatasetInfo
 
 
+class MissingFilesError(typer.BadParameter):
+    """No file was named: a missing argument, unlike a value that is not allowed."""
+
+
 def update(
     model: Model,
     interactions: Annotated[
@@ -35,7 +39,7 @@ def update(
     """Add events, items and users to a model, in place: it stays whole until the new one is complete."""
     screen = Screen(json, quiet, debug)
     if interactions is None and items is None and users is None:
-        raise typer.BadParameter("name at least one of --interactions, --items and --users")
+        raise MissingFilesError("name at least one of --interactions, --items and --users")
     from fuserec.recommender import Recommender
 
     loaded = Recommender.load(model)

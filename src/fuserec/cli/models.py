@@ -29,7 +29,9 @@ def install(
     """Fetch the weights of a model into the cache, check them, and convert them; does nothing the second time."""
     screen = Screen(json, quiet, debug)
     if name not in NAMES:
-        raise RequestError(f"there is no model {name!r} to install{nearest(name, NAMES)} (known: {', '.join(NAMES)})")
+        raise RequestError(
+            f"there is no model {name!r} to install{nearest(name, NAMES)} (known: {', '.join(NAMES)})"
+        )
     from fuserec.cli.show import pairs
     from fuserec.encoders import minilm
     from fuserec.encoders.sentence import SentenceEncoder

@@ -208,4 +208,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item") and not isinstance(value, str | int | float):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
-

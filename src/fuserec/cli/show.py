@@ -18,7 +18,7 @@ ROWS = 4
 """Rows of evidence that are shown of an item; ``--json`` gives them all."""
 
 
-def answer_table(answer: Answer, about: Mapping[str, str] | None = None, title: str = "") -> Table:
+def answer_table(answer: Answer, about: Mapping[str, str] | None = None, *, evidence: bool = True) -> Table:
     """Return the list of an answer: rank, item, how probable; with reason and evidence where it has them.
 
     Parameters
@@ -26,21 +26,24 @@ def answer_table(answer: Answer, about: Mapping[str, str] | None = None, title: 
     answer : Answer
     about : mapping, optional
         What is said of an item beside its title, by id; by default the id itself.
-    title : str
+    evidence : bool
+        Whether the strongest rows of evidence are shown too, where the answer has them.
     """
-    table = plain_table("", "item", "chance", "score", title=title)
+    table = plain_table("", "item", "chance", "score")
     for item in answer.items:
-        table.add_row(str(item.rank), _item(item, about), percent(item.probability), f"{item.score:.3f}")
+        table.add_row(
+            str(item.rank), _item(item, about, evidence), percent(item.probability), f"{item.score:.3f}"
+        )
     if not answer.items:
         table.add_row("", Text("nothing is eligible", style="dim"), "", "")
     return table
 
 
-def hits_table(answer: Answer) -> Table:
+def hits_table(answer: Answer, about: Mapping[str, str] | None = None) -> Table:
     """Return what a search found; ranks only, since its scores compare nothing but places."""
     table = plain_table("", "item")
     for item in answer.items:
-        table.add_row(str(item.rank), _item(item, None))
+        table.add_row(str(item.rank), _item(item, about, False))
     if not answer.items:
         table.add_row("", Text("nothing was found", style="dim"))
     return table
@@ -93,7 +96,10 @@ def plain_table(*columns: str, title: str = "") -> Table:
     )
     for column in columns:
         table.add_column(
-            column, justify="right" if column in figures else "left", no_wrap=column in figures, overflow="fold"
+            column,
+            justify="right" if column in figures else "left",
+            no_wrap=column in figures,
+            overflow="fold",
         )
     return table
 
@@ -110,10 +116,13 @@ def warnings_of(answer: Answer) -> Sequence[str]:
 
 def figures(values: Mapping[str, Any], digits: int = 4) -> list[tuple[str, str]]:
     """Return named figures as rows."""
-    return [(name, f"{value:.{digits}f}" if isinstance(value, float) else str(value)) for name, value in values.items()]
+    return [
+        (name, f"{value:.{digits}f}" if isinstance(value, float) else str(value))
+        for name, value in values.items()
+    ]
 
 
-def _item(item: RecommendedItem, about: Mapping[str, str] | None) -> Text:
+def _item(item: RecommendedItem, about: Mapping[str, str] | None, evidence: bool) -> Text:
     """Return title, what is said beside it, and underneath the reason and the strongest evidence."""
     beside = about.get(item.item_id, "") if about is not None else item.item_id
     text = Text(shown(item.title), style="bold")
@@ -121,7 +130,7 @@ def _item(item: RecommendedItem, about: Mapping[str, str] | None) -> Text:
         text.append(f"  {shown(beside, 40)}", style="not bold dim")
     if item.reason:
         text.append(f"\n{shown(item.reason, 300)}", style="not bold")
-    if item.evidence:
+    if evidence and item.evidence:
         text.append(f"\n{_evidence(item.evidence)}", style="not bold dim")
     return text
 

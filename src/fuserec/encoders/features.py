@@ -45,7 +45,7 @@ class FeatureConfig(Settings):
     cache: CacheConfig = Field(default=CacheConfig(), description="Vectors kept on disk between runs.")
     use_sentence: Literal["auto", "always", "never"] = Field(
         default="auto",
-        description="auto: the language model reads the text where it is installed, else words alone do (with a notice).",
+        description="auto: the language model reads the text where it is installed, else words alone do.",
     )
 
 

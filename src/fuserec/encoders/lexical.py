@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from scipy import sparse
 
 from fuserec.encoders.base import Arrays, State, one_line
+from fuserec.encoders.function_words import telling
 from fuserec.errors import ModelFormatError
 from fuserec.run import RunOptions
 
@@ -40,6 +41,9 @@ class LexicalConfig(BaseModel):
         default=(1, 2),
         description="Shortest and longest run of characters taken as a term in scripts without spaces "
         "(Chinese, Japanese, Thai, ...).",
+    )
+    function_words: bool = Field(
+        default=False, description="Whether words without a topic (the, of, 的) count too."
     )
     min_df: int = Field(default=1, ge=1, description="A term in fewer texts than this is left out.")
     max_df: float = Field(
@@ -179,7 +183,7 @@ class LexicalEncoder:
         config = config or LexicalConfig()
         column: defaultdict[str, int] = defaultdict()
         column.default_factory = column.__len__
-        counts = _count(texts, column.__getitem__, config.ngrams, run, "reading words")
+        counts = _count(texts, column.__getitem__, config, run, "reading words")
         frequency = np.bincount(counts.indices, minlength=len(column))
         n_texts = int(np.count_nonzero(np.diff(counts.indptr)))
         terms = list(column)
@@ -230,7 +234,7 @@ class LexicalEncoder:
         """
         unknown = self.dim
         known = self._column.get
-        rows = _count(texts, lambda term: known(term, unknown), self.config.ngrams, run, "weighing words")
+        rows = _count(texts, lambda term: known(term, unknown), self.config, run, "weighing words")
         inside = rows.indices < unknown
         before = np.concatenate([[0], np.cumsum(inside)])
         indices, tf = rows.indices[inside], rows.data[inside]
@@ -291,13 +295,19 @@ class LexicalEncoder:
         return encoder
 
 
-def _count(texts: Sequence[str], column: Any, ngrams: tuple[int, int], run: RunOptions, label: str) -> Rows:
+def _terms(text: str, config: LexicalConfig) -> list[str]:
+    """Return the terms of a text that are weighed."""
+    terms = tokenize(text, config.ngrams)
+    return terms if config.function_words else telling(terms)
+
+
+def _count(texts: Sequence[str], column: Any, config: LexicalConfig, run: RunOptions, label: str) -> Rows:
     """Return how often each term occurs: float32 (n, largest column + 1), columns sorted."""
     blocks: list[NDArray[np.int32]] = []
     lengths = np.zeros(len(texts), dtype=np.int64)
     for start in range(0, len(texts), _BLOCK):
         run.check()
-        tokens = [tokenize(text, ngrams) for text in texts[start : start + _BLOCK]]
+        tokens = [_terms(text, config) for text in texts[start : start + _BLOCK]]
         lengths[start : start + len(tokens)] = [len(t) for t in tokens]
         blocks.append(np.fromiter(map(column, chain.from_iterable(tokens)), dtype=np.int32))
         run.progress(label, start + len(tokens), len(texts))

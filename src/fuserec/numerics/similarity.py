@@ -34,7 +34,7 @@ from fuserec.numerics.sparse import csr_parts
 DOT, COSINE, JACCARD, EUCLIDEAN, PEARSON = range(5)
 KINDS = {"dot": DOT, "cosine": COSINE, "jaccard": JACCARD, "euclidean": EUCLIDEAN, "pearson": PEARSON}
 
-_TINY = 1e-6  # a variance below this share of the mean square is rounding
+_TINY = 1e-12  # a variance below this share of the mean square is rounding
 _BITS_PER_PRODUCT = (
     6  # words of bits that are compared in the time of one product reached through the transpose
 )
@@ -184,14 +184,14 @@ def _sum_pairs(columns: Ints, weights: Floats, known: Reference, distance: bool,
 
 @kernel
 def _sum_moments(columns: Ints, weights: Floats, known: Reference, sums: Floats) -> None:
-    """Sum what a correlation needs over the shared columns: 1, x, y, xx, yy, xy."""
+    """Sum what a correlation needs over the shared columns: a count, and x, y, xx, yy, xy in doubles."""
     starts, rows, values = known.starts, known.rows, known.values
-    table = sums.reshape(-1, 8)
+    counts, table = sums.reshape(-1, 16), sums.view(np.float64).reshape(-1, 8)
     for p in range(len(columns)):
-        weight = weights[p]
+        weight = np.float64(weights[p])
         for q in range(starts[columns[p]], starts[columns[p] + 1]):
-            at, value = np.uint32(rows[q]), values[q]
-            table[at, 0] += np.float32(1)
+            at, value = np.uint32(rows[q]), np.float64(values[q])
+            counts[at, 0] += np.float32(1)
             table[at, 1] += weight
             table[at, 2] += value
             table[at, 3] += weight * weight
@@ -216,17 +216,17 @@ def fill_sums(
 
 
 @kernel
-def _correlation(sums: Floats, at: int) -> Any:
-    """Return Pearson's correlation from the six sums of :func:`_sum_moments`."""
-    n = np.float64(sums[at])
+def _correlation(sums: Floats, j: int) -> Any:
+    """Return Pearson's correlation with vector j from the sums of :func:`_sum_moments`."""
+    n, moments = np.float64(sums[16 * j]), sums.view(np.float64)[8 * j : 8 * j + 6]
     if n < 2:
         return 0.0
-    mean_x, mean_y = sums[at + 1] / n, sums[at + 2] / n
-    square_x, square_y = sums[at + 3] / n, sums[at + 4] / n
+    mean_x, mean_y = moments[1] / n, moments[2] / n
+    square_x, square_y = moments[3] / n, moments[4] / n
     variance_x, variance_y = square_x - mean_x * mean_x, square_y - mean_y * mean_y
     if variance_x <= _TINY * square_x or variance_y <= _TINY * square_y:
         return 0.0
-    value = (sums[at + 5] / n - mean_x * mean_y) / np.sqrt(variance_x * variance_y)
+    value = (moments[5] / n - mean_x * mean_y) / np.sqrt(variance_x * variance_y)
     return max(-1.0, min(1.0, value))
 
 
@@ -234,7 +234,7 @@ def _correlation(sums: Floats, at: int) -> Any:
 def _similarity(known: Reference, width: int, sums: Floats, j: int, inverse: Real, size: Real) -> Any:
     """Return the similarity of vector j and a query of a given size and inverse norm from the sums."""
     if known.kind == PEARSON:
-        return np.float32(_correlation(sums, width * j))
+        return np.float32(_correlation(sums, j))
     total = sums[width * j + width - 1]
     if known.kind == COSINE:
         return total * inverse * known.inverse[j]
@@ -334,7 +334,7 @@ def _similarity_rows(
 def sums_per_vector(known: Reference, queries: Queries, shrinkage: Real) -> int:
     """Return how many sums per vector a kind of similarity needs."""
     if known.kind == PEARSON:
-        return 8
+        return 16
     if known.kind == EUCLIDEAN:
         return 2
     return 2 if shrinkage > 0 and not (known.ones and queries.ones) else 1
