@@ -10,6 +10,9 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
   $(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(p))) python3)
 
+# The folder of public datasets that `make bench` reads.
+DATA ?= ../shared/data
+
 VENV := .venv
 DONE := $(VENV)/.done
 BIN := $(VENV)/bin
@@ -46,7 +49,7 @@ lint: $(DONE)/dev
 	@$(BIN)/python scripts/check_architecture.py
 
 bench: $(DONE)/models
-	@$(BIN)/python -m bench.run
+	@$(BIN)/python -m bench.run --data $(DATA)
 
 docs: $(DONE)/models
 	@$(BIN)/python scripts/build_docs.py
@@ -57,7 +60,7 @@ clean:
 
 $(DONE)/venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "FuseRec needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+	  echo "FuseRec needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo 'not there')." >&2; \
 	  echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }

@@ -36,7 +36,7 @@ def subject(name: str) -> Subject:
     if name in FUSIONS:
         return Subject(Blend(parts=create_parts({part: {} for part in FUSIONS[name]})))
     if name.endswith(" with sentence vectors"):
-        plain = subject_of(create(name.split()[0]))
+        plain = subject_of(create(name.split(maxsplit=1)[0]))
         return WithSentences(plain.scorer, plain.oracle)
     return subject_of(create(name))
 

@@ -12,6 +12,7 @@ from fuserec.config import create_parts
 from fuserec.fusion.blend import Blend
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.topk import top_k
+from fuserec.run import RunOptions
 from fuserec.scorers.als import ImplicitALS
 from fuserec.scorers.base import Capabilities, Evidence
 from fuserec.scorers.content import Content
@@ -53,7 +54,6 @@ from fuserec.testing.meaning import (
     own_row_is_left_out,
     users_are_only_left_out,
 )
-from fuserec.run import RunOptions
 
 RUN = RunOptions(seed=7, threads=1)
 BREAKS = []
@@ -127,7 +127,8 @@ class EvidenceIsOneRow(EASE):
 class EvidenceNamesStrangers(EASE):
     def evidence(self, q, items):
         return [
-            [[replace(row, key=row.key + 1) for row in rows] for rows in row] for row in super().evidence(q, items)
+            [[replace(row, key=row.key + 1) for row in rows] for rows in row]
+            for row in super().evidence(q, items)
         ]
 
 
@@ -140,7 +141,9 @@ class EvidenceClaimsToBeExact(UserKNN):
 class NormalisesOverTheBatch(EASE):
     def score(self, q, items=None):
         scores = super().score(q, items)
-        return replace(scores, values=scores.values / max(1e-9, float(np.abs(scores.values).max(initial=0.0))))
+        return replace(
+            scores, values=scores.values / max(1e-9, float(np.abs(scores.values).max(initial=0.0)))
+        )
 
 
 @breaks(order_of_queries_is_free, batch_equals_singles)
@@ -181,9 +184,7 @@ class DoublePrecision(EASE):
 class NeverAbstains(EASE):
     def score(self, q, items=None):
         scores = super().score(q, items)
-        return replace(
-            scores, items=np.ones_like(scores.items), queries=np.ones(len(q), dtype=bool)
-        )
+        return replace(scores, items=np.ones_like(scores.items), queries=np.ones(len(q), dtype=bool))
 
 
 @breaks(abstains_on_items_it_cannot_judge, abstains_on_queries_it_cannot_answer)
@@ -391,7 +392,11 @@ def lists(k=30, *, exclude=True):
     items, values, counts = top_k(scores, k, exclude=q.seen() if exclude else None, ties=ties)
     for row, n in enumerate(counts):
         seen = q.items[q.indptr[row] : q.indptr[row + 1]]
-        yield items[row, :n], values[row, :n], {"k": k, "seen": set(seen.tolist()), "n_items": dataset.n_items}
+        yield (
+            items[row, :n],
+            values[row, :n],
+            {"k": k, "seen": set(seen.tolist()), "n_items": dataset.n_items},
+        )
 
 
 def test_lists_of_top_k_pass():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from fuserec.additions import Rows, additions
 from fuserec.answers import Answer, RecommendedItem
 from fuserec.config import RecommenderConfig
 from fuserec.data.query import Event, Query
@@ -85,12 +86,31 @@ class Recommender:
             self._model = Fitted(dataset, features, fused, run.seed, facts)
         return self
 
-    def update(self, new: Dataset, run: RunOptions | None = None) -> Recommender:
+    def update(
+        self,
+        new: Dataset | None = None,
+        *,
+        interactions: Rows | None = None,
+        items: Rows | None = None,
+        users: Rows | None = None,
+        run: RunOptions | None = None,
+    ) -> Recommender:
         """Add interactions, items and users; known ids keep their place, unknown ones are appended.
 
         Counting parts equal a refit afterwards, factor models fold the new rows in, and what is stale until the next
         ``fit`` stands in ``info``. The weights of the fusion stay.
+
+        Parameters
+        ----------
+        new : Dataset, optional
+            What is added, or else:
+        interactions, items, users : frames or lists of dicts, optional
+            With the columns of a dataset folder, e.g. ``items=[{"item_id": "new-1", "title": "Solaris"}]``; they are
+            cleaned as any data are.
+        run : RunOptions, optional
         """
+        if new is None:
+            new = additions(interactions, items, users, self.fitted.dataset.info)
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
             old = self.fitted

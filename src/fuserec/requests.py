@@ -10,7 +10,7 @@ import numpy as np
 
 from fuserec.data.dataset import SECONDS_PER_DAY
 from fuserec.data.query import Event, Query, QueryBatch
-from fuserec.data.weights import KINDS, signed_weights
+from fuserec.data.weights import KINDS, signed_weights, strongest
 from fuserec.encoders.reading import Words, stored_words, with_words
 from fuserec.errors import RequestError, nearest
 
@@ -189,12 +189,11 @@ def _weights(events: Sequence[Event], ratings: np.ndarray, dataset: Dataset) -> 
             )
     kinds = np.array([KINDS.index(e.kind) for e in events], dtype=np.uint8)
     seconds = np.array([np.nan if e.seconds is None else e.seconds for e in events], dtype=np.float32)
-    info, stored = dataset.info, np.unique(dataset.interactions.kind)
-    scale = max((abs(info.weights[KINDS[int(code)]]) for code in stored), default=1.0) or 1.0
-    weights = {kind: min(1.0, max(-1.0, weight / scale)) for kind, weight in info.weights.items()}
-    weights["interaction"] = 1.0  # a bare id says: I chose this
-    reached = max((abs(weights[e.kind]) for e in events), default=1.0) or 1.0
-    return signed_weights(kinds, ratings, seconds, info.rating_scale, weights) * np.float32(reached)
+    info = dataset.info
+    unit = info.weight_unit or strongest(dataset.interactions.kind, info.weights)
+    weights = {kind: min(unit, max(-unit, weight)) for kind, weight in info.weights.items()}
+    weights["interaction"] = unit  # a bare id says: I chose this
+    return signed_weights(kinds, ratings, seconds, info.rating_scale, weights, unit)
 
 
 def batch(requests: Sequence[Request], features: ItemFeatures, run: RunOptions) -> QueryBatch:

@@ -37,7 +37,18 @@ class Settings(BaseModel):
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"]) or "value"
             if first["type"] == "extra_forbidden":
-                known = sorted(cls.model_fields)
+                known = sorted(_model_at(cls, first["loc"][:-1]).model_fields)
                 hint = nearest(str(first["loc"][-1]), known)
                 raise ConfigError(f"{where}: unknown key {key!r}{hint} (known: {', '.join(known)})") from None
             raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
+
+
+def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    """Return the model that a path of keys leads to, as far as it can be followed."""
+    for key in path:
+        field = model.model_fields.get(str(key))
+        inner = None if field is None else field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return model

@@ -19,7 +19,12 @@ def rows(user, item, time):
     n = len(user)
     one = np.ones(n, np.float32)
     return Interactions(
-        np.array(user, np.int32), np.array(item, np.int32), one, one * 3, np.array(time, float), np.zeros(n, np.uint8)
+        np.array(user, np.int32),
+        np.array(item, np.int32),
+        one,
+        one * 3,
+        np.array(time, float),
+        np.zeros(n, np.uint8),
     )
 
 
@@ -52,7 +57,9 @@ def test_counts_and_offsets():
 
 
 def test_matrices_by_hand():
-    data = dataset_of([[0, 1, 0], [2, 2]], 3, weights=[[0.7, -0.4, 0.6], [-0.8, -0.9]], ratings=[[4, 2, 5], [1, nan]])
+    data = dataset_of(
+        [[0, 1, 0], [2, 2]], 3, weights=[[0.7, -0.4, 0.6], [-0.8, -0.9]], ratings=[[4, 2, 5], [1, nan]]
+    )
     assert data.matrix("one").toarray().tolist() == [[1, 1, 0], [0, 0, 1]]
     np.testing.assert_allclose(data.matrix("weight").toarray(), [[1, -0.4, 0], [0, 0, -1]])
     positive = data.matrix("positive")
@@ -105,7 +112,9 @@ def test_without_user_leaves_nothing_of_them():
     assert less.items.ids() == data.items.ids()
     assert "user 8" not in less.users.ids()
     assert less.users[8] == "user 9"
-    assert less.user_table["text"].to_list() == [t for u, t in enumerate(data.user_table["text"]) if u != user]
+    assert less.user_table["text"].to_list() == [
+        t for u, t in enumerate(data.user_table["text"]) if u != user
+    ]
     assert less.n_interactions == data.n_interactions - int(np.diff(data.indptr)[user])
     assert len(less.searches.text) == len(data.searches.text) - int((data.searches.user == user).sum())
     for other in (0, 7, 9, 59):
@@ -117,7 +126,11 @@ def test_without_user_leaves_nothing_of_them():
 def test_extended_keeps_indices_and_newer_rows_count():
     old = dataset_of([[0, 1], [1]], 2, titles=["a", "b"], days=[[0, 2], [1]])
     new = dataset_of([[1, 2], [0]], 3, titles=["A", None, "c"], days=[[1, 3], [9]])
-    new = replace(new, users=type(new.users).from_ids(["u1", "u5"]), searches=Searches(np.array([1], np.int32), np.array([4.0]), ("soup",)))
+    new = replace(
+        new,
+        users=type(new.users).from_ids(["u1", "u5"]),
+        searches=Searches(np.array([1], np.int32), np.array([4.0]), ("soup",)),
+    )
     both = old.extended(new)
     assert both.users.ids() == ["u0", "u1", "u5"]
     assert both.items.ids() == ["i0", "i1", "i2"]

@@ -58,7 +58,9 @@ def test_padded_keeps_the_newest_to_the_right(histories, length):
 @settings(max_examples=50, deadline=None)
 def test_seen_is_sorted_within_each_query(histories):
     indptr, items = QueryBatch.of_histories(histories).seen()
-    assert [items[indptr[i] : indptr[i + 1]].tolist() for i in range(len(histories))] == [sorted(h) for h in histories]
+    assert [items[indptr[i] : indptr[i + 1]].tolist() for i in range(len(histories))] == [
+        sorted(h) for h in histories
+    ]
 
 
 @given(HISTORIES)

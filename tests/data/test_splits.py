@@ -21,7 +21,10 @@ def histories(q):
 
 
 def targets(held):
-    return {int(u): held.items[held.indptr[i] : held.indptr[i + 1]].tolist() for i, u in enumerate(held.queries.users)}
+    return {
+        int(u): held.items[held.indptr[i] : held.indptr[i + 1]].tolist()
+        for i, u in enumerate(held.queries.users)
+    }
 
 
 def left(dataset):
@@ -62,7 +65,9 @@ def test_temporal_cuts_at_one_moment_for_all():
 
 
 def test_temporal_needs_times():
-    with pytest.raises(DataError, match="split temporal needs a time for every interaction: 1 of 3 have none"):
+    with pytest.raises(
+        DataError, match="split temporal needs a time for every interaction: 1 of 3 have none"
+    ):
         hold_out(dataset_of([[0, 1, 2]], days=[[0, nan, 2]]), SplitConfig(protocol="temporal"), 0, "test")
 
 
@@ -145,7 +150,9 @@ def test_nothing_leaks(protocol, seed):
     for name, held in (("validation", parts.validation), ("test", parts.test)):
         rows = held.train.interactions
         learnt = set(zip(rows.user.tolist(), rows.item.tolist(), strict=True))
-        found = pairs[name] = set(zip(held.queries.users[held.rows].tolist(), held.items.tolist(), strict=True))
+        found = pairs[name] = set(
+            zip(held.queries.users[held.rows].tolist(), held.items.tolist(), strict=True)
+        )
         assert found
         assert len(found) == held.items.size  # no target twice
         assert not found & learnt
@@ -201,7 +208,9 @@ def test_take_keeps_targets_with_their_queries():
 
 
 def test_too_little_data_says_what_is_needed():
-    with pytest.raises(DataError, match=r"split last-out: nothing can be held out for test .* at least 3 interactions"):
+    with pytest.raises(
+        DataError, match=r"split last-out: nothing can be held out for test .* at least 3 interactions"
+    ):
         split(dataset_of([[0], [1, 2]]), SplitConfig())
 
 

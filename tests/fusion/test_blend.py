@@ -44,7 +44,11 @@ class Paper(Scorer):
 
     def score(self, q, items=None):
         values = self.values if items is None else np.take_along_axis(self.values, items, 1)
-        return Scores(np.nan_to_num(values), ~np.isnan(values).any(axis=0) if items is None else ~np.isnan(values), self.queries)
+        return Scores(
+            np.nan_to_num(values),
+            ~np.isnan(values).any(axis=0) if items is None else ~np.isnan(values),
+            self.queries,
+        )
 
     def evidence(self, q, items):
         values = self.score(q, items).values
@@ -93,7 +97,9 @@ def test_a_part_that_abstains_is_left_out_and_the_weights_renormalised():
 
 def test_a_query_that_a_part_cannot_answer_is_left_to_the_others():
     fused = blend([Paper([[8, 1, 1], [8, 1, 1]], [True, False]), Paper([[1, 2, 3], [1, 2, 3]])], [0.5, 0.5])
-    np.testing.assert_allclose(fused.score(QueryBatch.of_histories([[0], []])).values, [[4.5, 1.5, 2], [1, 2, 3]])
+    np.testing.assert_allclose(
+        fused.score(QueryBatch.of_histories([[0], []])).values, [[4.5, 1.5, 2], [1, 2, 3]]
+    )
 
 
 def test_where_every_part_abstains_the_fusion_does():
@@ -180,7 +186,9 @@ def test_what_is_learnt_is_what_is_scored(data, features):
         value = (heard * table.scores[span] / constants).sum(axis=1)[known] / heard.sum(axis=1)[known]
         expected = value + fused.learnt.weights.offsets[cohorts[table.items[span]]][known]
         np.testing.assert_allclose(scores.values[q, table.items[span]][known], expected, rtol=1e-4, atol=1e-5)
-        visible = np.where(scores.answered[q, table.items[span]], scores.values[q, table.items[span]], -np.inf)
+        visible = np.where(
+            scores.answered[q, table.items[span]], scores.values[q, table.items[span]], -np.inf
+        )
         mine = visible[table.target[span]][0]
         rank = np.sum(visible > mine) + 0.5 * (np.sum(visible == mine) + 1)
         gain = objective.gains(weights, fused.learnt.weights.offsets, np.array([q]))[0]
@@ -196,7 +204,9 @@ def test_somebody_unknown_gets_what_is_popular(data, features, fitted):
 
 
 def test_a_sentence_alone_finds_cold_items(features, fitted):
-    q = with_words(QueryBatch.of_histories([[]]), [Words("detective murder alibi witness police poison")], features, RUN)
+    q = with_words(
+        QueryBatch.of_histories([[]]), [Words("detective murder alibi witness police poison")], features, RUN
+    )
     scores = fitted.score(q)
     assert scores.queries.all()
     assert scores.answered[0, 37]  # cold, with text
@@ -209,13 +219,21 @@ def test_parts_are_refitted_on_everything_with_the_values_tuned(data, features, 
     for name, part in fitted.parts.items():
         again = type(part)(part.config).fit(data, features, RUN)
         q = data.queries(np.arange(5, 9))
-        np.testing.assert_allclose(part.score(q).values, again.score(q).values, rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(
+            part.score(q).values, again.score(q).values, rtol=1e-5, atol=1e-6, err_msg=name
+        )
         np.testing.assert_array_equal(part.score(q).answered, again.score(q).answered, err_msg=name)
 
 
 def test_parts_that_bring_nothing_are_left_out_but_for_the_last_resort(data, features, caplog):
     with caplog.at_level(logging.INFO, logger="fuserec"):
-        parts = {"popularity": {}, "cooccurrence": {}, "again": {"scorer": "cooccurrence"}, "ease": {}, "item_knn": {}}
+        parts = {
+            "popularity": {},
+            "cooccurrence": {},
+            "again": {"scorer": "cooccurrence"},
+            "ease": {},
+            "item_knn": {},
+        }
         fused = Blend(parts=create_parts(parts)).fit(data, features, RUN)
     left = [record.getMessage() for record in caplog.records if "brings nothing" in record.getMessage()]
     assert len(left) == len(parts) - len(fused.parts)
@@ -250,7 +268,9 @@ def test_ratings_are_predicted_by_the_parts_that_can(data, features):
     found = fused.predict(q, items)
     weights = dict(zip(fused.parts, fused.learnt.ratings, strict=True))
     assert weights["popularity"] == 0
-    expected = sum(w * fused.parts[n].predict(q, items) for n, w in weights.items() if w) / sum(weights.values())
+    expected = sum(w * fused.parts[n].predict(q, items) for n, w in weights.items() if w) / sum(
+        weights.values()
+    )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert 1 <= found.min() <= found.max() <= 5
 

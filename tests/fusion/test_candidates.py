@@ -24,7 +24,10 @@ def held():
 @pytest.fixture(scope="module")
 def parts(held):
     features = small_features(held.train, RUN)
-    return {name: create(name).fit(held.train, features, RUN) for name in ("popularity", "cooccurrence", "content")}
+    return {
+        name: create(name).fit(held.train, features, RUN)
+        for name in ("popularity", "cooccurrence", "content")
+    }
 
 
 @pytest.fixture(scope="module")

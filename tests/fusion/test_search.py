@@ -35,7 +35,9 @@ def table(queries, *, cohorts=None, scale=1.0):
 
 
 def gain(t, weights, offsets=ZERO, cohorts=HEAD, depth=10):
-    return Objective(t, cohorts, depth, 1)(np.array(weights, float), np.array(offsets, float), np.arange(len(t)))
+    return Objective(t, cohorts, depth, 1)(
+        np.array(weights, float), np.array(offsets, float), np.arange(len(t))
+    )
 
 
 def test_ndcg_by_hand():
@@ -183,7 +185,9 @@ def test_threads_do_not_change_what_is_learnt():
 
 
 def test_words_are_heard_where_they_are_all_there_is():
-    t = random_table(3, signal=(3.0, 0.0, 0.0))  # histories only: part 0 tells everything, parts 1 and 2 read words
+    t = random_table(
+        3, signal=(3.0, 0.0, 0.0)
+    )  # histories only: part 0 tells everything, parts 1 and 2 read words
     reads = np.array([False, True, True])
     alone, rest = QUERY_COHORTS.index("none+text"), [c for c in range(6) if QUERY_COHORTS[c] != "none+text"]
     deaf, heard = learn(t, HEAD, RUN), learn(t, HEAD, RUN, reads=reads)

@@ -54,7 +54,9 @@ def dial(held, value=0.0):
 
 
 def test_ndcg_by_hand(held):
-    assert ndcg(dial(held, 4.0), held, 10, RUN) == pytest.approx((1 + 1 + 1 / np.log2(3.5)) / 3)  # 3 ties with 5
+    assert ndcg(dial(held, 4.0), held, 10, RUN) == pytest.approx(
+        (1 + 1 + 1 / np.log2(3.5)) / 3
+    )  # 3 ties with 5
     assert ndcg(dial(held, 9.0), held, 5, RUN) == 0.0
 
 

@@ -31,7 +31,11 @@ def fit(data, features, **config):
 
 
 def test_similarity_is_the_sharpened_cosine(data, features):
-    found = fit(data, features, sharpness=2.0, min_similarity=0.0).score(QueryBatch.of_histories([[0], [3]])).values
+    found = (
+        fit(data, features, sharpness=2.0, min_similarity=0.0)
+        .score(QueryBatch.of_histories([[0], [3]]))
+        .values
+    )
     cosine = (features.lexical @ features.lexical.T).toarray()
     assert cosine[0, 1] == pytest.approx(1.0)
     np.fill_diagonal(cosine, 0.0)
@@ -55,7 +59,9 @@ def test_weak_similarities_count_as_none(data, features):
 
 def test_words_ask_for_items(data, features):
     fitted = fit(data, features)
-    q = with_words(QueryBatch.of_histories([[], [], []]), [Words("soup"), Words("nonsense"), Words()], features, RUN)
+    q = with_words(
+        QueryBatch.of_histories([[], [], []]), [Words("soup"), Words("nonsense"), Words()], features, RUN
+    )
     scores = fitted.score(q)
     assert scores.queries.tolist() == [True, False, False]  # words that nobody knows say nothing
     assert set(np.argsort(-scores.values[0])[:2].tolist()) == {2, 3}
@@ -103,7 +109,9 @@ def test_sentence_of_the_query_asks_by_meaning(data, features):
     q = with_words(QueryBatch.of_histories([[]]), [Words("bread")], features, RUN)
     q = replace(q, text=replace(q.text, sentence=np.array([[0.6, -0.8]], np.float32)))
     fitted = fit(data, both, sentence_share=1.0)
-    np.testing.assert_allclose(fitted.score(q).values[0], [0.6, 0, 0.6, 0, 0], rtol=1e-5)  # opposite is no evidence
+    np.testing.assert_allclose(
+        fitted.score(q).values[0], [0.6, 0, 0.6, 0, 0], rtol=1e-5
+    )  # opposite is no evidence
     rows = fitted.evidence(q, np.array([[0, 1]]))[0]
     assert [(r.kind, pytest.approx(r.contribution)) for r in rows[0]] == [("text", 0.6)]
     assert rows[1] == []
@@ -112,7 +120,9 @@ def test_sentence_of_the_query_asks_by_meaning(data, features):
 @pytest.mark.parametrize(("how", "expected"), [("jaccard", 1 / 3), ("cosine", 1 / 2)])
 def test_tags_are_compared_as_sets(how, expected):
     data = dataset_of([[0, 1]], 3, titles=[None, None, None])
-    table = data.item_table.with_columns(pl.Series("tags", [["A", "b"], ["b ", "c"], []], dtype=pl.List(pl.String)))
+    table = data.item_table.with_columns(
+        pl.Series("tags", [["A", "b"], ["b ", "c"], []], dtype=pl.List(pl.String))
+    )
     data = replace(data, item_table=table.select("title", "tags"))
     features = replace(small_features(data, RUN), has_text=np.zeros(3, dtype=bool))
     fitted = fit(data, features, tag_weight=2.0, tag_similarity=how, sharpness=1.0, min_similarity=0.0)

@@ -64,14 +64,14 @@ def test_newest_event_counts_most():
 
 
 def test_only_the_strongest_followers_are_kept():
-    data = dataset_of(
-        [[0, 1], [0, 1], [0, 1], [0, 2], [0, 2], [0, 3]]
-    )
+    data = dataset_of([[0, 1], [0, 1], [0, 1], [0, 2], [0, 2], [0, 3]])
     found = matrix(data, n_neighbors=2, backward=0.0)
     np.testing.assert_allclose(found[0], [0, 3, 2, 0])
 
 
-@pytest.mark.parametrize("config", [{}, {"window": 2, "backward": 1.0}, {"popularity_exponent": 0.7, "recency": 0.6}])
+@pytest.mark.parametrize(
+    "config", [{}, {"window": 2, "backward": 1.0}, {"popularity_exponent": 0.7, "recency": 0.6}]
+)
 @given(
     histories=st.lists(st.lists(st.integers(0, 6), max_size=8), min_size=1, max_size=5),
     asked=st.lists(st.integers(0, 6), max_size=5),
@@ -80,9 +80,7 @@ def test_only_the_strongest_followers_are_kept():
 def test_equals_counting_pair_by_pair(histories, asked, config):
     data = dataset_of(histories, 7)
     fitted, q = fit(data, **config), QueryBatch.of_histories([asked])
-    np.testing.assert_allclose(
-        fitted.score(q).values, oracle(fitted, data, None, q), rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(fitted.score(q).values, oracle(fitted, data, None, q), rtol=1e-5, atol=1e-6)
 
 
 def test_dense_and_sparse_forms_agree():

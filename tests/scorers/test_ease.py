@@ -46,7 +46,9 @@ def test_regularization_has_to_be_positive():
 
 
 def test_unknown_hyperparameter_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"\[scorers.ease\]: unknown key 'regularisation'; did you mean 'regularization'"):
+    with pytest.raises(
+        ConfigError, match=r"\[scorers.ease\]: unknown key 'regularisation'; did you mean 'regularization'"
+    ):
         create("ease", {"regularisation": 1})
 
 

@@ -10,7 +10,14 @@ from scipy import sparse
 
 from fuserec.data.query import QueryBatch
 from fuserec.scorers.base import Capabilities, Scores, chosen, known
-from fuserec.scorers.history import DENSE_SHARE, DenseMap, HistoryScorer, SparseMap, compact_map, map_from_state
+from fuserec.scorers.history import (
+    DENSE_SHARE,
+    DenseMap,
+    HistoryScorer,
+    SparseMap,
+    compact_map,
+    map_from_state,
+)
 from fuserec.settings import Settings
 
 M = np.array([[0, 0.5, 0, 0], [0.25, 0, 0, 1.0], [0, 0, 0, 0], [0, -0.5, 0, 0]], np.float32)
@@ -25,7 +32,12 @@ class Fixed(HistoryScorer):
 
     def __init__(self, matrix, scale=None):
         super().__init__()
-        self._map, self._items, self._fitted, self._scale = matrix, np.array([True, True, False, True]), True, scale
+        self._map, self._items, self._fitted, self._scale = (
+            matrix,
+            np.array([True, True, False, True]),
+            True,
+            scale,
+        )
 
     def _fit(self, train, features, run):
         raise NotImplementedError
@@ -46,7 +58,10 @@ def test_score_and_evidence_by_hand(matrix):
     assert scores.queries.tolist() == [True, False, False]  # item 2 says nothing
     assert scores.answered.tolist() == [[True, True, False, True], [False] * 4, [False] * 4]
     rows = scorer.evidence(q, np.array([[1], [1], [1]]))
-    assert [(r.key, r.contribution) for r in rows[0][0]] == [(0, 1.5), (3, -1.0)]  # both events of item 0 in one row
+    assert [(r.key, r.contribution) for r in rows[0][0]] == [
+        (0, 1.5),
+        (3, -1.0),
+    ]  # both events of item 0 in one row
     assert rows[1:] == [[[]], [[]]]
 
 
@@ -67,14 +82,19 @@ def test_sparse_and_dense_maps_agree_with_the_product(histories, values):
     for form in (DenseMap(matrix), SparseMap(sparse.csr_matrix(matrix))):
         np.testing.assert_allclose(form.apply(x, 2), x.toarray() @ matrix, atol=1e-5)
         np.testing.assert_array_equal(form.speaks(), matrix.any(axis=1))
-        np.testing.assert_array_equal(form.cells(np.array([0, 3, 0]), np.array([5, 1])), matrix[[[0], [3], [0]], [5, 1]])
+        np.testing.assert_array_equal(
+            form.cells(np.array([0, 3, 0]), np.array([5, 1])), matrix[[[0], [3], [0]], [5, 1]]
+        )
         again = map_from_state(form.state(), 6)
         np.testing.assert_array_equal(again.cells(np.arange(6), np.arange(6)), matrix)
 
 
 def test_the_smaller_form_is_chosen():
     n = 40
-    few, many = sparse.identity(n, np.float32, format="csr"), sparse.random(n, n, 2 * DENSE_SHARE, "csr", np.float32)
+    few, many = (
+        sparse.identity(n, np.float32, format="csr"),
+        sparse.random(n, n, 2 * DENSE_SHARE, "csr", np.float32),
+    )
     assert isinstance(compact_map(few), SparseMap)
     assert isinstance(compact_map(many), DenseMap)
     np.testing.assert_array_equal(compact_map(many).matrix, many.toarray())

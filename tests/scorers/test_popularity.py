@@ -34,5 +34,7 @@ def test_half_life_counts_from_the_newest_event():
 
 def test_half_life_needs_time():
     data = dataset_of([[0, 1]], days=[[0, np.nan]])
-    with pytest.raises(DataError, match=r"half_life_days = 3 needs a time for every interaction: 1 of 2 have none"):
+    with pytest.raises(
+        DataError, match=r"half_life_days = 3 needs a time for every interaction: 1 of 2 have none"
+    ):
         scores(data, half_life_days=3.0)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fuserec.answers import Answer
     from fuserec.data.dataset import Dataset
+    from fuserec.evaluation.results import EvaluationResults
     from fuserec.recommender import Recommender
     from fuserec.run import RunOptions
 
@@ -70,13 +71,12 @@ def demo(
     config = RecommenderConfig.parse({"features": {"text": {"columns": COLUMNS}}}, "the demo's configuration")
     with screen.working("fitted", seed=seed, threads=threads) as run:
         dataset = sample()
-        _print(screen, _opening(dataset))
+        screen.show(*_opening(dataset))
         model = Recommender(config).fit(dataset, run)
     cases = [*_people(model), _newcomer(model, run), *_works(model)]
     about = _about(dataset)
     for number, case in enumerate(cases, 1):
-        _print(screen, _shown(number, case, about))
-    _print(screen, _evidence(cases[0]))
+        screen.show(*_shown(number, case, about), *(_evidence(case) if number == 1 else ()))
     with screen.working("evaluated", seed=seed, threads=threads) as run:
         results = evaluate(dataset, config, split=SplitConfig(), run=run)
     report, folder = out / "report.html", out / "model"
@@ -89,7 +89,7 @@ def demo(
         figures = results.model_dump(mode="json")
         screen.result({"note": dataset.info.note, "answers": answers, "evaluation": figures, "files": files})
         return
-    _print(screen, _closing(report, folder), before=_figures(screen, results))
+    screen.show(*_figures(results), *_closing(report, folder))
 
 
 def _people(model: Recommender) -> list[Case]:
@@ -136,7 +136,7 @@ def _newcomer(model: Recommender, run: RunOptions) -> Case:
     frame = pl.DataFrame({"item_id": [NEW_ID], "title": [NEW_TITLE]})
     new, _ = from_frames(None, items=frame, options=CleaningOptions(allow_empty=True))
     started = time.perf_counter()
-    grown = Recommender.of(model.config, model.fitted).update(new, run)
+    grown = Recommender.of(model.config, model.fitted).update(new, run=run)
     answer = grown.recommend(text=NEW_WANTED, k=K, explain=True)
     seconds = time.perf_counter() - started
     known = (
@@ -159,9 +159,10 @@ def _reader(dataset: Dataset) -> str:
     user = dataset.users.index(READER)
     profile = dataset.user_table["text"][user] or ""
     taken = dataset.interactions.item[dataset.indptr[user] : dataset.indptr[user + 1]]
-    titles = dict.fromkeys(dataset.item_table["title"][int(item)] for item in taken[::-1])
+    about, titles = _about(dataset), dataset.item_table["title"]
+    named = [f"{titles[int(item)]} ({about[dataset.items[int(item)]]})" for item in taken[::-1]]
     said = f"says: “{profile}”; " if profile else ""
-    return f"{said}chose lately: {', '.join(list(titles)[:RECENT])}"
+    return f"{said}chose lately: {'; '.join(list(dict.fromkeys(named))[:RECENT])}"
 
 
 def _about(dataset: Dataset) -> dict[str, str]:
@@ -191,6 +192,7 @@ def _opening(dataset: Dataset) -> list[RenderableType]:
 
 def _shown(number: int, case: Case, about: dict[str, str]) -> list[RenderableType]:
     """Return a case as it is printed."""
+    from rich.padding import Padding
     from rich.text import Text
 
     from fuserec.cli.show import answer_table, hits_table
@@ -198,7 +200,7 @@ def _shown(number: int, case: Case, about: dict[str, str]) -> list[RenderableTyp
     head = Text(f"\n{number}  {shown(case.heading, 90)}", style="bold cyan")
     lines: list[RenderableType] = [head]
     if case.known:
-        lines.append(Text(f"   {shown(case.known, 400)}", style="italic"))
+        lines.append(Padding(Text(shown(case.known, 400), style="italic"), (0, 0, 0, 3)))
     found = (
         hits_table(case.answer, about)
         if case.name == "search"
@@ -209,18 +211,17 @@ def _shown(number: int, case: Case, about: dict[str, str]) -> list[RenderableTyp
 
 def _evidence(case: Case) -> list[RenderableType]:
     """Return the evidence of a case's first item."""
+    from rich.padding import Padding
     from rich.text import Text
 
     from fuserec.cli.show import evidence_table
 
     first = case.answer.items[0]
-    said = (
-        f"\nEvery score is a sum of evidence. {READER} and “{shown(first.title)}” (score {first.score:.3f}):"
-    )
-    return [Text(said, style="bold cyan"), evidence_table(first)]
+    said = Text(f"Every score is a sum of evidence; that of “{shown(first.title)}” is:", style="italic")
+    return [Padding(said, (0, 0, 0, 3)), Padding(evidence_table(first), (0, 0, 0, 3))]
 
 
-def _figures(screen: Screen, results: Any) -> Sequence[RenderableType]:
+def _figures(results: EvaluationResults) -> Sequence[RenderableType]:
     """Return the table of figures with a heading."""
     from rich.text import Text
 
@@ -244,11 +245,3 @@ def _closing(report: Path, folder: Path) -> list[RenderableType]:
         f"     fuserec explain {folder} --user {READER} --item {GIVEN}",
     )
     return [text]
-
-
-def _print(screen: Screen, lines: Sequence[RenderableType], before: Sequence[RenderableType] = ()) -> None:
-    """Print for people; JSON comes in one piece at the end."""
-    if not screen.json:
-        out = screen.out
-        for line in (*before, *lines):
-            out.print(line, soft_wrap=False)

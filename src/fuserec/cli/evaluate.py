@@ -78,13 +78,13 @@ def evaluate(
 
 def show(screen: Screen, results: EvaluationResults) -> None:
     """Print the table of an evaluation and what it says in words."""
+    from rich.text import Text
+
     from fuserec.evaluation.report import terminal_table
     from fuserec.evaluation.wording import summary
 
-    out = screen.out
-    out.print(terminal_table(results))
-    for line in (*summary(results), *results.notes):
-        out.print(one_line(line), markup=False)
+    said = "\n".join(one_line(line) for line in (*summary(results), *results.notes))
+    screen.show(terminal_table(results), Text(said))
 
 
 def cuts(text: str) -> tuple[int, ...]:

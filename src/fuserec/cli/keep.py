@@ -46,7 +46,7 @@ def update(
     with screen.working(f"updated {model}", seed=loaded.fitted.seed, threads=threads) as run:
         new, report = _read(interactions, items, users, loaded.fitted.dataset.info)
         say_cleaning(screen, report)
-        loaded.update(new, run)
+        loaded.update(new, run=run)
         loaded.save(model)
     info = loaded.info()
     value = {"read": report.to_json(), "model": info}

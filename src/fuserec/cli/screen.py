@@ -93,11 +93,6 @@ class Screen:
         if quiet:
             warnings.simplefilter("ignore")
 
-    @property
-    def out(self) -> Console:
-        """Standard output: colours and the terminal's width where it is one, plain text of one width elsewhere."""
-        return _console(sys.stdout)
-
     def result(self, value: Any, *shown: RenderableType) -> None:
         """Print a result: the value as JSON, or what stands for it on a screen."""
         if self.json:
@@ -107,9 +102,20 @@ class Screen:
             )
             sys.stdout.write(f"{text}\n")
             return
-        out = self.out
-        for each in shown:
-            out.print(each)
+        self.show(*shown)
+
+    def show(self, *shown: RenderableType) -> None:
+        """Print for people, to a pipe without blanks at the ends of lines; with ``--json``, nothing."""
+        if self.json:
+            return
+        console = _console(sys.stdout)
+        with console.capture() as capture:
+            for each in shown:
+                console.print(each)
+        text = capture.get()
+        if not console.is_terminal:
+            text = "\n".join(line.rstrip() for line in text.split("\n"))
+        sys.stdout.write(text)
 
     def remark(self, text: str) -> None:
         """Say something beside the result, on standard error."""
@@ -142,15 +148,16 @@ class Screen:
 
 
 def _console(stream: Any) -> Console:
-    """Return a console on a stream."""
+    """Return a console: colours and the terminal's width where it is one, plain text of one width elsewhere."""
     import os
 
     from rich.console import Console
 
+    plain = {"highlight": False, "markup": False, "emoji": False}  # texts from data are shown as they are
     if stream.isatty() or os.environ.get("COLUMNS", "").isdecimal():
-        found = Console(file=stream, highlight=False)
-        return found if found.width <= WIDTH else Console(file=stream, highlight=False, width=WIDTH)
-    return Console(file=stream, highlight=False, width=WIDTH)
+        found = Console(file=stream, **plain)
+        return found if found.width <= WIDTH else Console(file=stream, width=WIDTH, **plain)
+    return Console(file=stream, width=WIDTH, **plain)
 
 
 @contextmanager
@@ -162,8 +169,8 @@ def _progress(visible: bool) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def report(label: str, done: int, total: int) -> None:

@@ -29,7 +29,7 @@ def answer_table(answer: Answer, about: Mapping[str, str] | None = None, *, evid
     evidence : bool
         Whether the strongest rows of evidence are shown too, where the answer has them.
     """
-    table = plain_table("", "item", "chance", "score")
+    table = plain_table("", "item", "chance", "score", wide=True)
     for item in answer.items:
         table.add_row(
             str(item.rank), _item(item, about, evidence), percent(item.probability), f"{item.score:.3f}"
@@ -41,7 +41,7 @@ def answer_table(answer: Answer, about: Mapping[str, str] | None = None, *, evid
 
 def hits_table(answer: Answer, about: Mapping[str, str] | None = None) -> Table:
     """Return what a search found; ranks only, since its scores compare nothing but places."""
-    table = plain_table("", "item")
+    table = plain_table("", "item", wide=True)
     for item in answer.items:
         table.add_row(str(item.rank), _item(item, about, False))
     if not answer.items:
@@ -83,8 +83,11 @@ def pairs(rows: Iterable[tuple[str, str]], title: str = "") -> Table:
     return table
 
 
-def plain_table(*columns: str, title: str = "") -> Table:
-    """Return an empty table in the one style of the command line; columns of figures are set to the right."""
+def plain_table(*columns: str, title: str = "", wide: bool = False) -> Table:
+    """Return an empty table in the one style of the command line; columns of figures are set to the right.
+
+    With ``wide`` the column of items takes what room there is, so that several tables stand in line.
+    """
     from rich import box
 
     figures = ("", "count", "chance", "score", "contribution")
@@ -93,10 +96,12 @@ def plain_table(*columns: str, title: str = "") -> Table:
         title=Text(title, style="bold") if title else None,
         title_justify="left",
         pad_edge=False,
+        expand=wide,
     )
     for column in columns:
         table.add_column(
             column,
+            ratio=1 if wide and column == "item" else None,
             justify="right" if column in figures else "left",
             no_wrap=column in figures,
             overflow="fold",

@@ -104,7 +104,11 @@ class Searches:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a dataset says of itself."""
+    """What a dataset says of itself.
+
+    ``weight_unit`` is the weight of its strongest kind, by which all are divided: it is set once, so that what an
+    update brings is weighed as the first data were.
+    """
 
     name: str = "dataset"
     licence: str = ""
@@ -112,6 +116,7 @@ class DatasetInfo:
     simulated: bool = False
     rating_scale: tuple[float, float] | None = None
     weights: dict[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    weight_unit: float | None = None
 
 
 @dataclass(frozen=True)

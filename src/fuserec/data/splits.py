@@ -1,4 +1,6 @@
-"""Splits: what is held out to be guessed. One function holds out once; train, validation and test are two of them nested.
+"""Splits: what is held out to be guessed.
+
+One function holds out once; train, validation and test are two of them nested.
 
 ``last-out`` is the protocol of the published tables: each user's last item is test, the one before it validation,
 models fit on the rest, and the history of a test query holds the validation item.
@@ -31,7 +33,7 @@ class SplitConfig(Settings):
         default=0.1,
         gt=0,
         lt=1,
-        description="What is held out, each time: of the interactions (temporal, random), users, or items (cold-items).",
+        description="What is held out each time, of the interactions (temporal, random), users or items (cold-items).",
     )
     given: float = Field(
         default=0.8, gt=0, lt=1, description="users: the share of a held-out user's history given."
@@ -187,14 +189,14 @@ def _from_end(dataset: Dataset) -> np.ndarray:
 
 
 def _last_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """Each user's last item; users of whom nothing would be left keep everything."""
+    """Hold out each user's last item; users of whom nothing would be left keep everything."""
     lengths = np.repeat(np.diff(dataset.indptr), np.diff(dataset.indptr))
     held = (_from_end(dataset) == 0) & (lengths >= (3 if stage == "test" else 2))
     return _Rows(~held, ~held, held)
 
 
 def _temporal(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """Everything from one moment on; people who only come later are asked about with an empty history."""
+    """Hold out everything from one moment on; people who only come later are asked about with an empty history."""
     dataset.require_time("split temporal")
     moment = np.quantile(dataset.interactions.time, 1 - config.share)
     later = dataset.interactions.time >= moment
@@ -202,7 +204,7 @@ def _temporal(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, s
 
 
 def _random(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """A share of each user's interactions, at least one and never all."""
+    """Hold out a share of each user's interactions, at least one and never all."""
     lengths = np.diff(dataset.indptr)
     order = np.lexsort((rng.random(dataset.n_interactions), dataset.interactions.user))
     place = np.empty(dataset.n_interactions, np.int64)
@@ -213,7 +215,7 @@ def _random(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, sta
 
 
 def _users(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """A share of the users, wholly out of training; the older part of their history is given."""
+    """Keep a share of the users wholly out of training; the older part of their history is given."""
     active = np.flatnonzero(np.diff(dataset.indptr) >= 2)
     chosen = np.zeros(dataset.n_users, dtype=bool)
     chosen[rng.permutation(active)[: max(1, round(config.share * active.size))]] = True
@@ -225,7 +227,7 @@ def _users(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stag
 
 
 def _cold_items(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """A share of the items, wholly out of training; histories end before the user's first of them."""
+    """Keep a share of the items wholly out of training; histories end before the user's first of them."""
     taken = np.flatnonzero(dataset.item_counts > 0)
     cold = np.zeros(dataset.n_items, dtype=bool)
     cold[rng.permutation(taken)[: max(1, round(config.share * taken.size))]] = True
@@ -239,7 +241,7 @@ def _cold_items(dataset: Dataset, config: SplitConfig, rng: np.random.Generator,
 
 
 def _predefined(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """The rows that the files name, in column ``split`` of the interactions: train, validation or test."""
+    """Hold out the rows that the files name, in column ``split`` of the interactions: train, validation or test."""
     part = dataset.interactions.part
     code = {"validation": 1, "test": 2}[stage]
     held = part == code

@@ -65,12 +65,18 @@ def kind_weights(overrides: dict[str, float]) -> dict[str, float]:
     return {**DEFAULT_WEIGHTS, **overrides}
 
 
+def strongest(kinds: np.ndarray, weights: dict[str, float]) -> float:
+    """Return the largest absolute weight among the kinds that occur (codes uint8); 1 where there is none."""
+    return max((abs(weights[KINDS[int(code)]]) for code in np.unique(kinds)), default=0.0) or 1.0
+
+
 def signed_weights(
     kinds: np.ndarray,
     ratings: np.ndarray,
     seconds: np.ndarray,
     scale: tuple[float, float] | None,
     weights: dict[str, float],
+    unit: float | None = None,
 ) -> np.ndarray:
     """Return float32 (n,): the signed weight of each interaction, in [-1, 1] relative to the strongest kind.
 
@@ -86,11 +92,11 @@ def signed_weights(
         The rating scale of the dataset.
     weights : dict
         Weight of each kind.
+    unit : float, optional
+        What the weights are divided by; that of the strongest kind present where it is not given.
     """
     table = np.array([weights[kind] for kind in KINDS], dtype=np.float32)
-    present = np.unique(kinds)
-    strongest = float(np.max(np.abs(table[present]), initial=0.0))
-    out = table[kinds] / np.float32(strongest or 1.0)
+    out = table[kinds] / np.float32(unit or strongest(kinds, weights))
     if scale is not None and scale[1] > scale[0]:
         neutral = scale[0] + NEUTRAL_SHARE * (scale[1] - scale[0])
         rated = np.isfinite(ratings)

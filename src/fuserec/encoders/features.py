@@ -214,7 +214,7 @@ def _tags(table: pl.DataFrame) -> tuple[sparse.csr_matrix, tuple[str, ...]]:
         )
         parts.append(rows.explode("tag"))
     if not parts:
-        return sparse.csr_matrix((table.height, 0), dtype=np.float32), ()
+        return sparse.csr_matrix(np.empty((table.height, 0), np.float32)), ()
     pairs = pl.concat(parts).with_columns(pl.col("tag").str.strip_chars().str.to_lowercase())
     pairs = pairs.filter(pl.col("tag").is_not_null() & (pl.col("tag") != "")).unique(maintain_order=True)
     names = pairs["tag"].unique(maintain_order=True)

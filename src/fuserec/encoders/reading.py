@@ -74,7 +74,8 @@ def with_words(q: QueryBatch, words: Sequence[Words], features: ItemFeatures, ru
 
 def _inverse(norms: np.ndarray) -> np.ndarray:
     """Return 1 / norm, 0 for 0."""
-    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    inverse: np.ndarray = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    return inverse
 
 
 def stored_words(dataset: Dataset, users: np.ndarray, at: np.ndarray, *, past_only: bool) -> list[Words]:

@@ -43,7 +43,7 @@ class Calibration:
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Return the probability of each score; beyond the knots the nearest one's."""
-        return np.interp(scores, self.scores, self.probabilities)
+        return np.asarray(np.interp(scores, self.scores, self.probabilities))
 
 
 def _edges(scores: np.ndarray, taken: np.ndarray) -> np.ndarray:

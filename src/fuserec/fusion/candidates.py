@@ -121,18 +121,18 @@ def _piece(
         scale[heard, column] = np.abs(top[heard, depth - 1])
         values.append(scores.values)
         masks.append(scores.answered)
-    rows, items = np.nonzero(chosen)
-    picked = np.stack([v[rows, items] for v in values], axis=1)
-    answered = np.stack([m[rows, items] for m in masks], axis=1)
+    rows, columns = np.nonzero(chosen)
+    picked = np.stack([v[rows, columns] for v in values], axis=1)
+    answered = np.stack([m[rows, columns] for m in masks], axis=1)
     is_target = np.zeros((n, n_items), dtype=bool)
     is_target[held.rows, held.items] = True
     counts = np.bincount(rows, minlength=n)
     return (
         counts,
-        items.astype(np.int32),
+        columns.astype(np.int32),
         np.where(answered, picked, 0.0),
         answered,
-        is_target[rows, items],
+        is_target[rows, columns],
         scale,
     )
 

@@ -54,6 +54,7 @@ def sparse_neighbours(
     rows = rows.astype(np.float32)
     if similarity == "jaccard":
         rows = rows.copy()
+        rows.eliminate_zeros()
         rows.data[:] = 1.0
     else:
         norms = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
@@ -84,14 +85,14 @@ def _neighbours(
         block = similarities(lo, hi)
         own = (np.arange(hi - lo + 1, dtype=np.int64), np.arange(lo, hi, dtype=np.int32))
         items, top, _ = top_k(block, kept.n_neighbors, exclude=own, ties=ties, threads=run.threads)
-        strong = (items >= 0) & (top >= max(kept.min_similarity, np.finfo(np.float32).tiny))
+        strong = (items >= 0) & (top >= max(kept.min_similarity, float(np.finfo(np.float32).tiny)))
         columns.append(items[strong])
         values.append(np.power(top[strong], np.float32(kept.sharpness)))
         counts.append(strong.sum(axis=1))
         run.check()
         run.progress("similar items", hi, n)
     if n == 0:
-        return sparse.csr_matrix((0, 0), dtype=np.float32)
+        return sparse.csr_matrix(np.empty((0, 0), np.float32))
     indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
     matrix = sparse.csr_matrix((np.concatenate(values), np.concatenate(columns), indptr), shape=(n, n))
     matrix.sort_indices()

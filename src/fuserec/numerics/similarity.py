@@ -237,7 +237,7 @@ def _similarity(known: Reference, width: int, sums: Floats, j: int, inverse: Rea
         return np.float32(_correlation(sums, j))
     total = sums[width * j + width - 1]
     if known.kind == COSINE:
-        return total * inverse * known.inverse[j]
+        return total * (inverse * known.inverse[j])
     if known.kind == JACCARD:
         return total / max(size + known.sizes[j] - total, np.float32(1))
     if known.kind == EUCLIDEAN:
@@ -253,7 +253,7 @@ def all_similarities(
     n = len(row)
     if known.kind == COSINE and width == 1:
         for j in range(n):
-            row[j] = sums[j] * known.inverse[j] * inverse
+            row[j] = sums[j] * (inverse * known.inverse[j])
     else:
         for j in range(n):
             row[j] = _similarity(known, width, sums, j, inverse, size)

@@ -71,7 +71,7 @@ class Scores:
 
     @property
     def answered(self) -> np.ndarray:
-        """bool (n, m): where the scorer has an answer."""
+        """Bool (n, m): where the scorer has an answer."""
         items = self.items if self.items.ndim == 2 else self.items[None, :]
         return np.broadcast_to(items & self.queries[:, None], self.values.shape)
 
@@ -181,7 +181,7 @@ class Scorer(ABC):
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
         """Take back what :meth:`state` returned."""
 
-    def _attach(self, features: ItemFeatures) -> None:
+    def _attach(self, features: ItemFeatures) -> None:  # noqa: B027 - most scorers keep nothing
         """Keep what is needed of the features at request time; most scorers need nothing."""
 
     def require_fitted(self) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 from scipy import sparse
 
-from fuserec.numerics.similar import Kept, dense_neighbours, sparse_neighbours
 from fuserec.numerics.hashing import reseed
+from fuserec.numerics.similar import Kept, dense_neighbours, sparse_neighbours
 from fuserec.scorers.base import Capabilities, Evidence, Scores, chosen, known
 from fuserec.scorers.history import HistoryScorer, SparseMap, decayed
 from fuserec.settings import Settings
@@ -86,7 +86,8 @@ class Content(HistoryScorer):
 
     def _joined(self) -> SparseMap:
         """Return M: the spaces, each by its share."""
-        shares, total = self._shares(), sparse.csr_matrix((self._items.size, self._items.size), dtype=np.float32)
+        shares, size = self._shares(), self._items.size
+        total = next(iter(self._spaces.values())) * np.float32(0) if False else sparse.csr_matrix((size, size), dtype=np.float32)
         for space, matrix in self._spaces.items():
             if shares[space] > 0:
                 total = total + matrix * np.float32(shares[space])

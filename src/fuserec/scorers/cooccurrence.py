@@ -32,7 +32,9 @@ class CooccurrenceConfig(Settings):
     popularity_exponent: float = Field(
         default=0.3, ge=0, le=1, description="Counts are divided by (popularity + 1)^exponent of both items."
     )
-    recency: float = Field(default=0.7, gt=0, le=1, description="An event this many steps back enters x × recency^steps.")
+    recency: float = Field(
+        default=0.7, gt=0, le=1, description="An event this many steps back enters x × recency^steps."
+    )
     n_neighbors: int = Field(default=1000, ge=1, description="Strongest followers kept for each item.")
 
 
@@ -61,7 +63,8 @@ class Cooccurrence(HistoryScorer):
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps, divided by the source item's popularity term."""
         decay = np.power(np.float32(self.config.recency), q.steps.astype(np.float32))
-        return q.weights * decay * self.scale[q.items]
+        strength: np.ndarray = q.weights * decay * self.scale[q.items]
+        return strength
 
     @property
     def scale(self) -> np.ndarray:
@@ -111,6 +114,36 @@ def _cooccurrences(train: Dataset, config: CooccurrenceConfig, run: RunOptions) 
     return matrix
 
 
+@kernel(inline=True)
+def _add_company(
+    here: int,
+    user: np.ndarray,
+    item: np.ndarray,
+    weight: np.ndarray,
+    decays: np.ndarray,
+    backward: np.float32,
+    total: np.ndarray,
+    touched: np.ndarray,
+    n_touched: int,
+) -> int:
+    """Add what stands around the event ``here`` in its history to ``total``; return how many items are touched."""
+    for side in range(2):
+        share = weight[here] if side == 0 else weight[here] * backward
+        for step in range(1, decays.size + 1):
+            there = here + step if side == 0 else here - step
+            if there < 0 or there >= user.size or user[there] != user[here]:
+                break  # rows of a user stand together
+            target = item[there]
+            strength = share * weight[there] * decays[step - 1]
+            if strength <= 0 or target == item[here]:
+                continue
+            if total[target] == 0:
+                touched[n_touched] = target
+                n_touched += 1
+            total[target] += strength
+    return n_touched
+
+
 @kernel
 def _count_pairs(
     user: np.ndarray,
@@ -119,7 +152,7 @@ def _count_pairs(
     occurrences: np.ndarray,
     starts: np.ndarray,
     decays: np.ndarray,
-    backward: float,
+    backward: np.float32,
     scale: np.ndarray,
     room: np.ndarray,
     columns: np.ndarray,
@@ -129,30 +162,14 @@ def _count_pairs(
     hi: int,
 ) -> None:
     """Accumulate the row of each item in [lo, hi) over its occurrences; keep the strongest entries, by scaled count."""
-    n_items, n_rows, window = scale.size, user.size, decays.size
-    total = np.zeros(n_items, np.float32)
-    touched = np.empty(n_items, np.int32)
+    total = np.zeros(scale.size, np.float32)
+    touched = np.empty(scale.size, np.int32)
     for source in range(lo, hi):
         n_touched = 0
         for occurrence in range(starts[source], starts[source + 1]):
             here = occurrences[occurrence]
-            if weight[here] <= 0:
-                continue
-            for step in range(1, window + 1):
-                for side in range(2):
-                    there = here + step if side == 0 else here - step
-                    if there < 0 or there >= n_rows or user[there] != user[here]:
-                        continue
-                    target = item[there]
-                    strength = weight[here] * weight[there] * decays[step - 1]
-                    if side == 1:
-                        strength *= backward
-                    if strength <= 0 or target == source:
-                        continue
-                    if total[target] == 0:
-                        touched[n_touched] = target
-                        n_touched += 1
-                    total[target] += strength
+            if weight[here] > 0:
+                n_touched = _add_company(here, user, item, weight, decays, backward, total, touched, n_touched)
         limit = room[source + 1] - room[source]
         kept = touched[:n_touched]
         if n_touched > limit:

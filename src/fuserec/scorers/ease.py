@@ -1,4 +1,7 @@
-"""EASE: the linear autoencoder with a closed form (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data")."""
+"""EASE: the linear autoencoder with a closed form.
+
+Steck 2019, "Embarrassingly shallow autoencoders for sparse data".
+"""
 
 from __future__ import annotations
 

@@ -85,12 +85,12 @@ class DenseMap:
 
     def cells(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return float32 (s, t): M at ``sources`` × ``targets``."""
-        return self.matrix[np.ix_(sources, targets)]
+        block: np.ndarray = self.matrix[np.ix_(sources, targets)]
+        return block
 
     def speaks(self) -> np.ndarray:
         """Return bool (n_items,): rows with an entry."""
-        rows: np.ndarray = self.matrix.any(axis=1)
-        return rows
+        return np.asarray(self.matrix.any(axis=1))
 
     def state(self) -> Arrays:
         """Return the arrays that persist it."""

@@ -1,4 +1,4 @@
-"""Popularity: how often an item is taken, recently if time is known. The answer for somebody of whom nothing is known."""
+"""Popularity: how often an item is taken, recently if time is known; the answer where nothing is known of somebody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The contract of scorers as a test suite. A scorer of your own passes it by one line in a test::
+"""The contract of scorers as a test suite.
+
+A scorer of your own passes it by one line in a test::
 
     from fuserec.testing import check_scorer
 

@@ -22,11 +22,13 @@ def require_same(found: Scores, wanted: Scores, promise: str) -> None:
 
 def require_form(scores: Scores, n: int, m: int, what: str) -> None:
     """Require finite float32 of the right shape, and masks that fit."""
-    require(scores.values.dtype == np.float32, f"{what}: scores have to be float32, got {scores.values.dtype}")
     require(
-        scores.values.shape == (n, m), f"{what}: scores have to be {(n, m)}, got {scores.values.shape}"
+        scores.values.dtype == np.float32, f"{what}: scores have to be float32, got {scores.values.dtype}"
     )
-    require(bool(np.isfinite(scores.values).all()), f"{what}: scores have to be finite, also where it abstains")
+    require(scores.values.shape == (n, m), f"{what}: scores have to be {(n, m)}, got {scores.values.shape}")
+    require(
+        bool(np.isfinite(scores.values).all()), f"{what}: scores have to be finite, also where it abstains"
+    )
     require(
         scores.items.dtype == bool and scores.queries.dtype == bool, f"{what}: masks have to be of type bool"
     )
@@ -47,7 +49,7 @@ def values_are_finite_float32(subject: Subject) -> None:
 
 
 def batch_equals_singles(subject: Subject) -> None:
-    """A query gets the same scores alone and among others."""
+    """Every query gets the same scores alone and among others."""
     whole = subject.fitted.score(subject.queries)
     for row in range(len(subject.queries)):
         alone = subject.fitted.score(subject.queries.take([row]))
@@ -108,7 +110,9 @@ def abstains_on_queries_it_cannot_answer(subject: Subject) -> None:
         f"a query of words alone, where capabilities.answers = {sorted(answers)}",
     )
     if "history" in answers:
-        require(bool(fitted.score(subject.rich).queries.all()), "known, liked and rated histories get answers")
+        require(
+            bool(fitted.score(subject.rich).queries.all()), "known, liked and rated histories get answers"
+        )
     if not answers & {"text", "anyone"}:
         unknown = QueryBatch.of_histories([subject.cold[:2]])
         require(not fitted.score(unknown).queries[0], "a history of items never seen in training: abstain")
@@ -129,7 +133,9 @@ def odd_queries(subject: Subject) -> dict[str, QueryBatch]:
         "a very long history": QueryBatch.of_histories([long]),
         "dislikes only": three.with_weights(np.full(3, -1.0)),
         "weights of zero": three.with_weights(np.zeros(3)),
-        "bad ratings only": replace(three, ratings=np.ones(3, np.float32), weights=np.full(3, -0.4, np.float32)),
+        "bad ratings only": replace(
+            three, ratings=np.ones(3, np.float32), weights=np.full(3, -0.4, np.float32)
+        ),
         "words only": with_words(nobody, said, subject.features, subject.run),
         "a user row that training never had": replace(three, users=np.array([-1], np.int32)),
     }
@@ -144,14 +150,16 @@ def odd_queries_get_answers(subject: Subject) -> None:
 
 
 def predicts_in_the_scale(subject: Subject) -> None:
-    """A scorer that predicts ratings does so for every query and item, within the scale of the data."""
+    """Ratings are predicted, where the scorer can, for every query and item, within the scale of the data."""
     if not subject.fitted.can_predict:
         return
     low, high = subject.dataset.info.rating_scale or (-np.inf, np.inf)
     for q in (subject.queries, subject.rich, QueryBatch.of_histories([[]])):
         items = np.tile(np.arange(subject.dataset.n_items), (len(q), 1))
         found = subject.fitted.predict(q, items)
-        require(found.shape == items.shape and found.dtype == np.float32, "predictions have to be float32 (n, m)")
+        require(
+            found.shape == items.shape and found.dtype == np.float32, "predictions have to be float32 (n, m)"
+        )
         require(bool(np.isfinite(found).all()), "predictions have to be finite")
         require(bool(((found >= low) & (found <= high)).all()), f"predictions have to lie in {low} to {high}")
 

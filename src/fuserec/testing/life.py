@@ -22,7 +22,12 @@ from fuserec.testing.subject import Subject, require, restored
 def inputs_stay_untouched(subject: Subject) -> None:
     """Nothing that is passed in is written to: not the dataset, the features, the queries or the candidates."""
     q, items = subject.queries, np.tile(np.array([1, 0, 3]), (len(subject.queries), 1))
-    given = {"dataset": subject.dataset.interactions, "features": subject.features, "queries": q, "items": items}
+    given = {
+        "dataset": subject.dataset.interactions,
+        "features": subject.features,
+        "queries": q,
+        "items": items,
+    }
     before = {name: _bytes(value) for name, value in given.items()}
     fitted = subject.fit()
     fitted.score(q)
@@ -75,7 +80,7 @@ def threads_do_not_matter(subject: Subject) -> None:
 
 
 def many_may_ask_at_once(subject: Subject) -> None:
-    """A fitted scorer answers threads that ask at the same time as it answers one."""
+    """Threads that ask at the same time get the same scores as one after the other."""
     q, fitted = subject.queries, subject.fit()
     pieces = [q.take([row % len(q), (row * 5 + 1) % len(q)]) for row in range(24)]
     with ThreadPoolExecutor(6) as pool:
@@ -91,14 +96,16 @@ def state_round_trip(subject: Subject) -> None:
     first, second = subject.fitted.score(q), again.score(q)
     require(np.array_equal(first.values, second.values), "scores differ after state and from_state")
     require(np.array_equal(first.answered, second.answered), "it abstains elsewhere after from_state")
-    require(subject.fitted.evidence(q, items) == again.evidence(q, items), "evidence differs after from_state")
+    require(
+        subject.fitted.evidence(q, items) == again.evidence(q, items), "evidence differs after from_state"
+    )
     if subject.fitted.can_predict:
         same = np.array_equal(subject.fitted.predict(q, items), again.predict(q, items))
         require(again.can_predict and same, "predicted ratings differ after state and from_state")
 
 
 def update_knows_what_is_new(subject: Subject) -> None:
-    """``updated`` covers items and people that came since; an ``exact`` one equals a refit, also after from_state."""
+    """Items and people that came since are covered by ``updated``; where it is ``exact`` it equals a refit."""
     kind = subject.scorer.capabilities.update
     if kind == "refit":
         return
@@ -112,7 +119,9 @@ def update_knows_what_is_new(subject: Subject) -> None:
         later = scorer.updated(grown.dataset, features, subject.run)
         width = later.score(subject.queries).values.shape[1]
         require(width == grown.dataset.n_items, "updated has to score the items that came since")
-        require(bool(later.score(known).answered[0, old]), f"item {old} came with interactions and text: judge it")
+        require(
+            bool(later.score(known).answered[0, old]), f"item {old} came with interactions and text: judge it"
+        )
         for q in (known, fresh) if kind == "exact" else ():
             refit = subject.scorer.fit(grown.dataset, features, subject.run)
             require_same(later.score(q), refit.score(q), "updated, against a refit")
@@ -132,7 +141,9 @@ def retuning_equals_refitting(subject: Subject) -> None:
             other = copy(subject.scorer)
             other.config = subject.scorer.config.model_copy(update={key: value})
             found = subject.fitted.retuned(**{key: value}).score(subject.queries)
-            require_same(found, subject.given(scorer=other).fit().score(subject.queries), f"retuned {key} = {value}")
+            require_same(
+                found, subject.given(scorer=other).fit().score(subject.queries), f"retuned {key} = {value}"
+            )
     after = subject.fitted.score(subject.queries)
     require(np.array_equal(before.values, after.values), "retuned altered the scorer it was called on")
 
@@ -146,14 +157,20 @@ def hyperparameters_are_checked(subject: Subject) -> None:
         try:
             config.parse({wrong: 1}, "[contract]")
         except ConfigError as error:
-            require(wrong in str(error) and name in str(error), f"the error has to name {wrong!r} and {name!r}: {error}")
+            require(
+                wrong in str(error) and name in str(error),
+                f"the error has to name {wrong!r} and {name!r}: {error}",
+            )
             continue
         raise AssertionError(f"an unknown hyperparameter {wrong!r} has to raise ConfigError")
 
 
 def grown_dataset(dataset: Dataset) -> Dataset:
     """Return a dataset a week later: two items more, two users more, and events of both and of old ones."""
-    users, items = ["user 4", "user 7", "a new user", "another new user"], ["item-1", "item-2", "new-0", "new-1"]
+    users, items = (
+        ["user 4", "user 7", "a new user", "another new user"],
+        ["item-1", "item-2", "new-0", "new-1"],
+    )
     user = np.array([0, 0, 1, 1, 2, 2, 2, 3, 3], np.int32)
     item = np.array([2, 1, 2, 0, 0, 2, 1, 1, 2], np.int32)
     n = user.size
@@ -182,7 +199,9 @@ def _bytes(value: object) -> list[bytes]:
     names = [f.name for f in fields(value)] if hasattr(value, "__dataclass_fields__") else []  # type: ignore[arg-type]
     nested = ("text",) if isinstance(value, QueryBatch) else ()
     kept = (np.ndarray, sparse.csr_matrix)
-    found = [getattr(value, name) for name in names if name in nested or isinstance(getattr(value, name), kept)]
+    found = [
+        getattr(value, name) for name in names if name in nested or isinstance(getattr(value, name), kept)
+    ]
     return [piece for part in found for piece in _bytes(part)]
 
 

@@ -22,7 +22,10 @@ def evidence_sums_to_the_score(subject: Subject) -> None:
     for q in (subject.queries, subject.rich, *odd_queries(subject).values()):
         items = np.tile(candidates, (len(q), 1))
         scores, found = subject.fitted.score(q, items), subject.fitted.evidence(q, items)
-        require([len(rows) for rows in found] == [items.shape[1]] * len(q), "evidence for every query and candidate")
+        require(
+            [len(rows) for rows in found] == [items.shape[1]] * len(q),
+            "evidence for every query and candidate",
+        )
         for row in range(len(q)):
             history = set(q.items[q.indptr[row] : q.indptr[row + 1]].tolist())
             for column in np.flatnonzero(scores.answered[row]):
@@ -33,18 +36,21 @@ def _require_cell(subject: Subject, rows: list[Evidence], score: float, history:
     """Check the rows of one score."""
     total = sum(row.contribution for row in rows)
     require(
-        abs(total - score) <= SUM_TOLERANCE * max(1.0, abs(score)), f"evidence sums to {total}, the score is {score}"
+        abs(total - score) <= SUM_TOLERANCE * max(1.0, abs(score)),
+        f"evidence sums to {total}, the score is {score}",
     )
     names = {subject.fitted.name, *getattr(subject.fitted, "parts", ())}
     for row in rows:
         require(row.scorer in names, f"evidence names {row.scorer!r}, which is none of {sorted(names)}")
-        require(row.kind != "item" or row.key in history, f"evidence names item {row.key!r}, not of this history")
+        require(
+            row.kind != "item" or row.key in history, f"evidence names item {row.key!r}, not of this history"
+        )
     if subject.scorer.capabilities.evidence == "exact" and not hasattr(subject.fitted, "parts"):
         require(all(row.method == "exact" for row in rows), "an exact scorer has exact rows only")
 
 
 def exact_evidence_is_exact(subject: Subject) -> None:
-    """Setting one history weight to zero changes the score by exactly that item's row, where rows say ``exact``."""
+    """Where rows say ``exact``, setting one history weight to zero changes the score by exactly that item's row."""
     capabilities = subject.scorer.capabilities
     if capabilities.evidence != "exact" or "history" not in capabilities.answers:
         return
@@ -61,7 +67,7 @@ def exact_evidence_is_exact(subject: Subject) -> None:
             if any(part.method != "exact" for part in cell):
                 continue  # a fusion of other parts: theirs are attributions
             told = sum(part.contribution for part in cell if part.kind == "item" and part.key == key)
-            limit = EXACT_TOLERANCE * max(1.0, abs(scores[row, column]))
+            limit = EXACT_TOLERANCE * max(1.0, float(abs(scores[row, column])))
             require(
                 abs(change[row, column] - told) <= limit,
                 f"without item {key} the score changes by {change[row, column]}, its row says {told}",
@@ -105,25 +111,27 @@ def own_row_is_left_out(subject: Subject) -> None:
             not np.array_equal(found.values, subject.fitted.score(stranger).values),
             f"the row of user {user} is not left out when this user asks",
         )
-        without = subject.scorer.fit(subject.dataset.with_rows(rows.user != user), subject.features, subject.run)
+        without = subject.scorer.fit(
+            subject.dataset.with_rows(rows.user != user), subject.features, subject.run
+        )
         wanted = without.score(stranger)
         both = wanted.answered & found.answered
         require_close(found.values[both], wanted.values[both], f"user {user}, as if never stored")
 
 
 def order_counts_where_it_is_needed(subject: Subject) -> None:
-    """A scorer that needs order says what comes next, not what came before, and hears the newest event best."""
+    """Scorers that need order say what comes next, not what came before, and hear the newest event best."""
     if "order" not in subject.scorer.capabilities.needs:
         return
     ring = subject.given(dataset=ring_dataset())
     n = ring.dataset.n_items
     here = np.arange(n)
-    scores = ring.fitted.score(QueryBatch.of_histories(here[:, None])).values
+    scores = ring.fitted.score(QueryBatch.of_histories(list(here[:, None]))).values
     forward, backward = scores[here, (here + 1) % n], scores[here, (here - 1) % n]
     require(bool((forward > backward).all()), "after item i people take i + 1, the scorer says i - 1 as well")
     far = (here + n // 2) % n
-    newest = ring.fitted.score(QueryBatch.of_histories(np.stack([far, here], axis=1))).values
-    oldest = ring.fitted.score(QueryBatch.of_histories(np.stack([here, far], axis=1))).values
+    newest = ring.fitted.score(QueryBatch.of_histories(list(np.stack([far, here], axis=1)))).values
+    oldest = ring.fitted.score(QueryBatch.of_histories(list(np.stack([here, far], axis=1)))).values
     said, heard = oldest[here, (here + 1) % n], newest[here, (here + 1) % n]
     require(bool((heard > said).all()), "the newest event of a history does not count most")
 

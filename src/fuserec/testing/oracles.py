@@ -31,7 +31,7 @@ def ease(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) 
     p = np.linalg.inv(x.T @ x + config.regularization * np.eye(train.n_items))
     b = np.eye(train.n_items) - p @ np.diag(1.0 / np.diag(p))
     np.fill_diagonal(b, 0.0)
-    return _inputs(q, train.n_items, config.recency) @ b
+    return np.asarray(_inputs(q, train.n_items, config.recency) @ b)
 
 
 def cooccurrence(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
@@ -49,7 +49,7 @@ def cooccurrence(scorer: Scorer, train: Dataset, features: ItemFeatures, q: Quer
                     m[first, then] += c.decay ** (b - a - 1) * strength
                     m[then, first] += c.backward * c.decay ** (b - a - 1) * strength
     damped = (train.item_counts + 1.0) ** -c.popularity_exponent
-    return _inputs(q, train.n_items, c.recency) @ (m * np.outer(damped, damped))
+    return np.asarray(_inputs(q, train.n_items, c.recency) @ (m * np.outer(damped, damped)))
 
 
 def item_knn(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
@@ -57,7 +57,7 @@ def item_knn(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBat
     config: Any = scorer.config
     m = _shrunk_cosine(_positive(train).T, config.shrinkage)
     np.fill_diagonal(m, 0.0)
-    return _inputs(q, train.n_items, config.recency) @ m
+    return np.asarray(_inputs(q, train.n_items, config.recency) @ m)
 
 
 def user_knn(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
@@ -89,7 +89,9 @@ def als(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -
         history = list(taken)
         c = np.array([(1.0 + config.alpha * taken[i]) * newest[i] for i in history])
         theirs = y[history]
-        system = y.T @ y + config.regularization * np.eye(y.shape[1]) + theirs.T @ ((c - 1.0)[:, None] * theirs)
+        system = (
+            y.T @ y + config.regularization * np.eye(y.shape[1]) + theirs.T @ ((c - 1.0)[:, None] * theirs)
+        )
         out[row] = y @ np.linalg.solve(system, theirs.T @ c) if history else 0.0
     return out
 
@@ -108,7 +110,9 @@ def svd(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -
         penalty[0] = config.damping
         f = readings[items]
         if items:
-            out[row] += readings @ np.linalg.solve(f.T @ f + np.diag(penalty), f.T @ (ratings - offsets[items]))
+            out[row] += readings @ np.linalg.solve(
+                f.T @ f + np.diag(penalty), f.T @ (ratings - offsets[items])
+            )
     return out
 
 

@@ -49,7 +49,9 @@ def dataset_of(
         Vocabulary.from_ids(f"u{u}" for u in range(len(histories))),
         Vocabulary.from_ids(f"i{i}" for i in range(n_items)),
         rows,
-        pl.DataFrame({"title": list(titles or [f"item {i}" for i in range(n_items)])}, schema={"title": pl.String}),
+        pl.DataFrame(
+            {"title": list(titles or [f"item {i}" for i in range(n_items)])}, schema={"title": pl.String}
+        ),
         pl.DataFrame({"text": [None] * len(histories)}, schema={"text": pl.String}),
         pl.DataFrame(schema={"head": pl.String, "relation": pl.String, "tail": pl.String}),
         info=DatasetInfo(name="paper", rating_scale=None if ratings is None else (1.0, 5.0)),

@@ -69,13 +69,13 @@ def _interactions(rng: np.random.Generator, of_user: np.ndarray, of_item: np.nda
     users, items = [], []
     popularity = 1.0 / (1.0 + np.arange(N_ITEMS) % 12)
     popularity[list(COLD)] = 0.0
-    for user in range(N_USERS):
-        chances = popularity * np.where(of_item == of_user[user], 6.0, 1.0)
-        length = 0 if user in NEWCOMERS else (1, 2, 3)[user] if user < 3 else int(rng.integers(5, 14))
+    for who in range(N_USERS):
+        chances = popularity * np.where(of_item == of_user[who], 6.0, 1.0)
+        length = 0 if who in NEWCOMERS else (1, 2, 3)[who] if who < 3 else int(rng.integers(5, 14))
         taken = rng.choice(N_ITEMS, length, replace=False, p=chances / chances.sum())
         if length > 8:
             taken[-2] = taken[0]  # somebody came back to it
-        users += [user] * length
+        users += [who] * length
         items += taken.tolist()
     user, item = np.array(users, np.int32), np.array(items, np.int32)
     likes = np.where(of_item[item] == of_user[user], 4.2, 2.6) + rng.normal(0, 0.8, user.size)
@@ -123,9 +123,7 @@ def _searches(of_user: np.ndarray) -> Searches:
     """Return early searches of some users, and one of the second newcomer."""
     users = [*range(4, 40, 4), NEWCOMERS[1]]
     words = [_TASTES[list(_TASTES)[of_user[u]]][1] for u in users]
-    return Searches(
-        np.array(users, np.int32), np.full(len(users), START - SECONDS_PER_DAY), tuple(words)
-    )
+    return Searches(np.array(users, np.int32), np.full(len(users), START - SECONDS_PER_DAY), tuple(words))
 
 
 def small_features(dataset: Dataset, run: RunOptions) -> ItemFeatures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -10,7 +10,7 @@ import polars as pl
 from fuserec.data.cleaning.events import NO_ITEM
 from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.vocabulary import Vocabulary
-from fuserec.data.weights import HALF_SECONDS, KINDS, TIMED, signed_weights
+from fuserec.data.weights import HALF_SECONDS, KINDS, TIMED, signed_weights, strongest
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,10 @@ class Cleaned:
             name: rows[name].to_numpy()
             for name in ("user", "item", "kind", "rating", "time", "seconds", "part")
         }
+        info = self.info
+        unit = info.weight_unit or strongest(column["kind"], info.weights)
         weight = signed_weights(
-            column["kind"], column["rating"], column["seconds"], self.info.rating_scale, self.info.weights
+            column["kind"], column["rating"], column["seconds"], info.rating_scale, info.weights, unit
         )
         interactions = Interactions(
             column["user"],
@@ -69,7 +71,7 @@ class Cleaned:
             self.user_table,
             self.links,
             self._searches(search),
-            self.info,
+            replace(info, weight_unit=unit),
         )
 
     def _searches(self, search: pl.Series) -> Searches:
@@ -123,9 +125,10 @@ def _durations(data: Dataset) -> np.ndarray:
     if not timed.any():
         return out
     unknown = np.full(len(rows), np.nan, dtype=np.float32)
-    full = signed_weights(rows.kind, rows.rating, unknown, data.info.rating_scale, data.info.weights).astype(
-        np.float64
-    )
+    info = data.info
+    full = signed_weights(
+        rows.kind, rows.rating, unknown, info.rating_scale, info.weights, info.weight_unit
+    ).astype(np.float64)
     share = np.divide(rows.weight, full, out=np.ones(len(rows)), where=full != 0)
     shortened = timed & (share < 1.0)
     out[shortened] = HALF_SECONDS * share[shortened] / (1.0 - share[shortened])

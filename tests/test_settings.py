@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import Field, ValidationError
+
+from fuserec.errors import ConfigError, nearest
+from fuserec.settings import Settings
+
+
+class Inner(Settings):
+    depth: int = Field(default=10, ge=1, description="How deep.")
+
+
+class Outer(Settings):
+    regularization: float = Field(default=1.0, gt=0, description="λ.")
+    inner: Inner = Field(default=Inner(), description="Inside.")
+
+
+def test_defaults_and_values():
+    assert Outer.parse({}, "x") == Outer()
+    assert Outer.parse({"regularization": 2, "inner": {"depth": 3}}, "x").inner.depth == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"regularisation": 1},
+            r"\[x\]: unknown key 'regularisation'; did you mean 'regularization'\? \(known: inner, regularization\)",
+        ),
+        ({"zzz": 1}, r"\[x\]: unknown key 'zzz' \(known: inner, regularization\)"),
+        ({"regularization": 0}, r"\[x\]: regularization = 0: Input should be greater than 0"),
+        ({"regularization": "much"}, r"\[x\]: regularization = 'much': Input should be a valid number"),
+        ({"inner": {"depth": 0}}, r"\[x\]: inner.depth = 0: Input should be greater than or equal to 1"),
+        ({"inner": 3}, r"\[x\]: inner = 3: "),
+    ],
+)
+def test_one_clear_line_says_what_is_wrong(values, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        Outer.parse(values, "[x]")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_nested_unknown_key_names_what_is_known_there():
+    with pytest.raises(
+        ConfigError, match=r"\[x\]: unknown key 'inner.dept'; did you mean 'depth'\? \(known: depth\)"
+    ):
+        Outer.parse({"inner": {"dept": 1}}, "[x]")
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError):
+        Outer().regularization = 2.0
+
+
+def test_nearest():
+    assert nearest("ese", ["ease", "als"]) == "; did you mean 'ease'?"
+    assert nearest("popularity", ["als"]) == ""
