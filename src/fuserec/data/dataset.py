@@ -305,7 +305,8 @@ class Dataset:
     def extended(self, new: Dataset) -> Dataset:
         """Return this dataset with another one's ids, rows, searches and links added after its own.
 
-        Items and users keep their indices; of a known item or user the newer row of the table counts.
+        Items and users keep their indices; of a known item or user the newer row of the table counts. Where this
+        dataset has times, a new row without one is taken to have happened at the newest moment known.
         """
         import polars as pl
 
@@ -317,10 +318,11 @@ class Dataset:
             new.interactions,
             user=user_of[new.interactions.user],
             item=item_of[new.interactions.item],
+            time=self._dated(new.interactions.time),
         )
         searches = Searches(
             np.concatenate([self.searches.user, user_of[new.searches.user]]).astype(np.int32),
-            np.concatenate([self.searches.time, new.searches.time]),
+            np.concatenate([self.searches.time, self._dated(new.searches.time)]),
             self.searches.text + new.searches.text,
         )
         return replace(
@@ -333,6 +335,14 @@ class Dataset:
             links=pl.concat([self.links, new.links]).unique(maintain_order=True),
             searches=searches,
         )
+
+    def _dated(self, times: np.ndarray) -> np.ndarray:
+        """Return float64 (n,): times of new rows, missing ones set to the newest moment known."""
+        if not self.has_time:
+            return times
+        known = times[np.isfinite(times)]
+        newest = max(float(self.interactions.time.max()), float(known.max(initial=-np.inf)))
+        return np.where(np.isfinite(times), times, newest)
 
     @cached_property
     def fingerprint(self) -> str:

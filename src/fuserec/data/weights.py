@@ -24,7 +24,7 @@ KINDS: tuple[str, ...] = (
     "listen",
     "read",
 )
-"""All kinds of behaviour; the position is the code stored with an interaction. ``interaction`` is a row without a kind."""
+"""All kinds of behaviour; the position is the code stored with a row. ``interaction`` is a row without a kind."""
 
 TIMED = ("watch", "listen", "read")
 """Kinds whose ``value`` is a duration in seconds."""
@@ -103,4 +103,5 @@ def signed_weights(
         out[rated] *= ((ratings[rated] - neutral) / (scale[1] - neutral)).astype(np.float32)
     timed = np.isin(kinds, [KINDS.index(kind) for kind in TIMED]) & np.isfinite(seconds)
     out[timed] *= (seconds[timed] / (seconds[timed] + HALF_SECONDS)).astype(np.float32)
-    return out.astype(np.float32)
+    result: np.ndarray = out.astype(np.float32)
+    return result

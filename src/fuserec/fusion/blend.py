@@ -133,7 +133,7 @@ class Blend(Scorer):
                 _blend_add(values, factors[p], coded, out, lo, hi)
 
         over_ranges(work, len(q), self._threads if out.size > 200_000 else 1)
-        heard = factors.any(axis=0)
+        heard = np.asarray(factors.any(axis=0))
         answered = heard[:, pattern] if pattern.ndim == 1 else np.take_along_axis(heard, pattern, axis=1)
         return Scores(out, answered, answered.any(axis=1))
 

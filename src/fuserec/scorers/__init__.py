@@ -34,7 +34,9 @@ def scorer_class(name: str) -> type[Scorer]:
         For an unknown name, with the nearest known one.
     """
     if name not in SCORERS:
-        raise ConfigError(f"unknown scorer {name!r}{nearest(name, SCORERS)} (known: {', '.join(sorted(SCORERS))})")
+        raise ConfigError(
+            f"unknown scorer {name!r}{nearest(name, SCORERS)} (known: {', '.join(sorted(SCORERS))})"
+        )
     module, attribute = SCORERS[name].split(":")
     found: type[Scorer] = getattr(import_module(f"fuserec.scorers.{module}"), attribute)
     return found

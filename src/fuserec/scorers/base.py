@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
-EvidenceKind = Literal["item", "word", "tag", "text", "popularity", "bias", "offset", "residual", "scorer", "rest"]
+EvidenceKind = Literal[
+    "item", "word", "tag", "text", "popularity", "bias", "offset", "residual", "scorer", "rest"
+]
 EvidenceMethod = Literal["exact", "attributed", "scorer", "shapley"]
 
 

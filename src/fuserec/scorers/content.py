@@ -35,13 +35,25 @@ class ContentConfig(Settings):
     sentence_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of the language-model vectors; words get the rest."
     )
-    tag_weight: float = Field(default=0.0, ge=0, description="Weight of tag similarity beside words and vectors.")
-    tag_similarity: Literal["jaccard", "cosine"] = Field(default="jaccard", description="How tag sets are compared.")
+    tag_weight: float = Field(
+        default=0.0, ge=0, description="Weight of tag similarity beside words and vectors."
+    )
+    tag_similarity: Literal["jaccard", "cosine"] = Field(
+        default="jaccard", description="How tag sets are compared."
+    )
     sharpness: float = Field(default=2.0, gt=0, description="Similarities are raised to this power.")
-    min_similarity: float = Field(default=0.05, ge=0, lt=1, description="Similarities below this count as none.")
-    n_neighbors: int = Field(default=100, ge=1, description="Most similar items kept for each item and space.")
-    recency: float = Field(default=0.7, gt=0, le=1, description="An event this many steps back enters × recency^steps.")
-    text_weight: float = Field(default=1.0, ge=0, description="Weight of the query's own words beside its history.")
+    min_similarity: float = Field(
+        default=0.05, ge=0, lt=1, description="Similarities below this count as none."
+    )
+    n_neighbors: int = Field(
+        default=100, ge=1, description="Most similar items kept for each item and space."
+    )
+    recency: float = Field(
+        default=0.7, gt=0, le=1, description="An event this many steps back enters × recency^steps."
+    )
+    text_weight: float = Field(
+        default=1.0, ge=0, description="Weight of the query's own words beside its history."
+    )
 
 
 class Content(HistoryScorer):
@@ -52,7 +64,9 @@ class Content(HistoryScorer):
 
     name: ClassVar[str] = "content"
     Config = ContentConfig
-    capabilities: ClassVar[Capabilities] = Capabilities(answers=frozenset({"history", "text"}), evidence="exact")
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        answers=frozenset({"history", "text"}), evidence="exact"
+    )
     tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "sentence_share": (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0),
         "recency": (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5),
@@ -86,11 +100,11 @@ class Content(HistoryScorer):
 
     def _joined(self) -> SparseMap:
         """Return M: the spaces, each by its share."""
-        shares, size = self._shares(), self._items.size
-        total = next(iter(self._spaces.values())) * np.float32(0) if False else sparse.csr_matrix((size, size), dtype=np.float32)
-        for space, matrix in self._spaces.items():
-            if shares[space] > 0:
-                total = total + matrix * np.float32(shares[space])
+        shares = self._shares()
+        total = self._spaces["lexical"] * np.float32(shares["lexical"])
+        for space in [name for name in self._spaces if name != "lexical"]:
+            total = total + self._spaces[space] * np.float32(shares[space])
+        total.eliminate_zeros()  # a space without a share says nothing
         total.sort_indices()
         return SparseMap(sparse.csr_matrix(total, dtype=np.float32))
 
@@ -130,7 +144,10 @@ class Content(HistoryScorer):
         """Return float32 (len(rows), n_items): the words' part of the score."""
         assert q.text is not None
         shares, weight = self._shares(), np.float32(self.config.text_weight)
-        out = np.asarray((q.text.lexical[rows] @ self._lexical.T).toarray(), dtype=np.float32) * shares["lexical"]
+        out = (
+            np.asarray((q.text.lexical[rows] @ self._lexical.T).toarray(), dtype=np.float32)
+            * shares["lexical"]
+        )
         if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
             out += np.maximum(q.text.sentence[rows] @ self._sentence.T, 0.0) * np.float32(shares["sentence"])
         scaled: np.ndarray = out * weight
@@ -150,7 +167,9 @@ class Content(HistoryScorer):
         shares, weight = self._shares(), self.config.text_weight
         shared = q.text.lexical[[query]].multiply(self._lexical[[item]]).tocoo()
         out = [
-            Evidence(self.name, "word", self._terms[int(term)], float(value) * shares["lexical"] * weight, "exact")
+            Evidence(
+                self.name, "word", self._terms[int(term)], float(value) * shares["lexical"] * weight, "exact"
+            )
             for term, value in zip(shared.col, shared.data, strict=True)
         ]
         if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 class CooccurrenceConfig(Settings):
     """Hyperparameters of co-occurrence."""
 
-    window: int = Field(default=50, ge=1, description="Events apart, within one history, up to which a pair counts.")
+    window: int = Field(
+        default=50, ge=1, description="Events apart, within one history, up to which a pair counts."
+    )
     decay: float = Field(default=0.9, gt=0, le=1, description="A pair g events apart counts decay^(g−1).")
-    backward: float = Field(default=0.5, ge=0, le=1, description="Share that counts for the earlier of the two items.")
+    backward: float = Field(
+        default=0.5, ge=0, le=1, description="Share that counts for the earlier of the two items."
+    )
     popularity_exponent: float = Field(
         default=0.3, ge=0, le=1, description="Counts are divided by (popularity + 1)^exponent of both items."
     )
@@ -169,7 +173,9 @@ def _count_pairs(
         for occurrence in range(starts[source], starts[source + 1]):
             here = occurrences[occurrence]
             if weight[here] > 0:
-                n_touched = _add_company(here, user, item, weight, decays, backward, total, touched, n_touched)
+                n_touched = _add_company(
+                    here, user, item, weight, decays, backward, total, touched, n_touched
+                )
         limit = room[source + 1] - room[source]
         kept = touched[:n_touched]
         if n_touched > limit:

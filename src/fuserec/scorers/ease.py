@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class EASEConfig(Settings):
     """Hyperparameters of EASE."""
 
-    regularization: float = Field(default=500.0, gt=0, description="λ, added to the diagonal of the Gram matrix.")
+    regularization: float = Field(
+        default=500.0, gt=0, description="λ, added to the diagonal of the Gram matrix."
+    )
     recency: float = Field(
         default=1.0,
         gt=0,
@@ -48,7 +50,9 @@ class EASE(HistoryScorer):
 
         self._threads = run.threads
         self._items = train.item_counts > 0
-        self._map = DenseMap(ease_weights(train.matrix("positive"), self.config.regularization, threads=run.threads))
+        self._map = DenseMap(
+            ease_weights(train.matrix("positive"), self.config.regularization, threads=run.threads)
+        )
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps."""

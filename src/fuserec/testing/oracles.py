@@ -65,11 +65,11 @@ def user_knn(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBat
     config: Any = scorer.config
     x = _positive(train)
     asked = np.minimum(_inputs(q, train.n_items, config.recency, positive=True), 1.0)
-    similar = _shrunk_cosine(np.vstack([asked, x]), config.shrinkage or 0.0)[: len(q), len(q) :]
+    similar: np.ndarray = _shrunk_cosine(np.vstack([asked, x]), config.shrinkage or 0.0)[: len(q), len(q) :]
     for row, user in enumerate(q.users):
         if user >= 0:
             similar[row, user] = 0.0
-    return similar @ x
+    return np.asarray(similar @ x)
 
 
 def als(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
