@@ -159,9 +159,14 @@ def render(page: Page, pages: list[Page]) -> str:
             token.attrSet(attribute, f"{up}{output_of(path).as_posix()}{mark}{anchor}")
     markdown = parser()
     body = markdown.renderer.render(page.tokens, markdown.options, {})
-    nav = "".join(f'<a href="{up}{output_of(p.path).as_posix()}">{html.escape(p.title)}</a>' for p in pages)
+    nav = "".join(f'<a href="{up}{output_of(p.path).as_posix()}">{html.escape(label(p))}</a>' for p in pages)
     language = "zh-CN" if ".zh-CN" in page.path.name else "en"
     return PAGE.format(language=language, title=html.escape(page.title), nav=nav, body=body)
+
+
+def label(page: Page) -> str:
+    """Return how other pages call this one."""
+    return f"{page.title} (中文)" if ".zh-CN" in page.path.name else page.title
 
 
 def write_site(pages: list[Page], out: Path) -> None:

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "persistence",
         "recommender",
         "fitted",
+        "additions",
         "answers",
         "config",
         "filters",

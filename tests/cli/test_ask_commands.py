@@ -41,10 +41,13 @@ def test_recommend_prints_what_the_library_answers(
 def test_recommend_for_nobody_a_sentence_and_searches(cli, saved_sample: Path) -> None:
     nobody = cli("recommend", saved_sample, "--json").json
     assert len(nobody["items"]) == 10
-    for options in (["--text", "murder in a country house"], ["--search", "murder", "--search", "detective"]):
-        found = cli("recommend", saved_sample, *options, "--explain", "--json").json
-        assert found["items"][0]["item_id"] != nobody["items"][0]["item_id"]
-        assert "murder" in found["items"][0]["reason"]
+    asked = {"murder in a country house": "--text", "a clever detective": "--search"}
+    for words, option in asked.items():
+        found = cli("recommend", saved_sample, option, words, "--search", words, "--explain", "--json").json
+        first = found["items"][0]
+        assert first["item_id"] != nobody["items"][0]["item_id"]
+        assert "our words" in first["reason"] or "you describe" in first["reason"]
+        assert any(row["from"].removeprefix("word:") in words.split() for row in first["evidence"])
 
 
 def test_recommend_reasons_in_chinese(cli, saved_sample: Path) -> None:

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -153,11 +154,12 @@ def _console(stream: Any) -> Console:
 
     from rich.console import Console
 
-    plain = {"highlight": False, "markup": False, "emoji": False}  # texts from data are shown as they are
+    # Texts from data are shown as they are: no markup, no emoji names.
+    make = partial(Console, file=stream, highlight=False, markup=False, emoji=False)
     if stream.isatty() or os.environ.get("COLUMNS", "").isdecimal():
-        found = Console(file=stream, **plain)
-        return found if found.width <= WIDTH else Console(file=stream, width=WIDTH, **plain)
-    return Console(file=stream, width=WIDTH, **plain)
+        found = make()
+        return found if found.width <= WIDTH else make(width=WIDTH)
+    return make(width=WIDTH)
 
 
 @contextmanager

@@ -135,7 +135,7 @@ class Blend(Scorer):
         over_ranges(work, len(q), self._threads if out.size > 200_000 else 1)
         heard = np.asarray(factors.any(axis=0))
         answered = heard[:, pattern] if pattern.ndim == 1 else np.take_along_axis(heard, pattern, axis=1)
-        return Scores(out, answered, answered.any(axis=1))
+        return Scores(out, answered, np.asarray(answered.any(axis=1)))
 
     def _factors(
         self, scores: Mapping[str, Scores], q: QueryBatch, shape: tuple[int, int]

@@ -1,0 +1,176 @@
+"""``fuserec fit`` and ``evaluate``, and what is too little or too odd to learn from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fuserec.cli.evaluate import cuts
+from fuserec.cli.fit import seconds
+from fuserec.errors import RequestError
+
+
+def test_fit_writes_a_model_that_answers(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    done = cli(
+        "fit", small, "--out", model, "--config", quick, "--seed", 3, "--budget", "10m", "--threads", 1
+    )
+    assert done.status == 0, done.err
+    assert "item_knn" in done.out
+    assert f"fitted and written to {model} in " in done.err
+    info = cli("info", model, "--json").json
+    assert info["seed"] == 3
+    assert info["dataset"]["users"] == 30
+    items = cli("recommend", model, "--user", "u0", "--json").json["items"]
+    assert all(item["item_id"].startswith("poem") for item in items[:4])
+    again = cli("fit", small, "--out", tmp_path / "again", "-c", quick, "--seed", 3, "--json").json
+    assert again["validation"] == info["validation"]
+
+
+def test_a_model_without_histories_knows_nobody(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    assert cli("fit", small, "--out", model, "-c", quick, "--no-histories", "--quiet").err == ""
+    assert cli("recommend", model, "--user", "u0", "--json").json["known"] is False
+    assert not any(b"u17" in path.read_bytes() for path in model.iterdir())
+    refused = cli("update", model, "--interactions", small / "interactions.csv").fault
+    assert "saved without histories" in refused
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("[part.ease]\n", "unknown key 'part'; did you mean 'parts'?"),
+        ("[parts.ease]\nregularisation = 3\n", "did you mean 'regularization'?"),
+        ("[parts.eese]\n", "did you mean 'ease'?"),
+        ("[parts.als]\nembedding_dim = 'many'\n", "embedding_dim"),
+        ("[parts\n", "not TOML"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_configuration_at_fault(
+    cli, small: Path, tmp_path: Path, config: str | bytes | None, said: str
+) -> None:
+    path = tmp_path / "config.toml"
+    if config is not None:
+        path.write_bytes(config if isinstance(config, bytes) else config.encode())
+    assert said in cli("fit", small, "--out", tmp_path / "model", "--config", path).fault
+    assert not (tmp_path / "model").exists()
+
+
+def test_options_at_fault(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    for options, said in (
+        (["--budget", "soon"], "write a number and s, m or h"),
+        (["--seed", -1], "has to be 0 or more"),
+        (["--threads", 0], "has to be at least 1"),
+        (["--format", "csv"], "unknown format 'csv'"),
+    ):
+        assert said in cli("fit", small, "--out", out, "-c", quick, *options).fault
+    assert "is not empty and not a model folder" in cli("fit", small, "--out", small, "-c", quick).fault
+    assert not out.exists()
+
+
+def test_budgets_and_cuts() -> None:
+    assert [seconds(text) for text in ("90s", "10m", "1.5h", " 2 m ")] == [90, 600, 5400, 120]
+    assert cuts("5, 10,20,") == (5, 10, 20)
+    for wrong in ("", "0s", "10", "-5m", "1d"):
+        with pytest.raises(RequestError):
+            seconds(wrong)
+    for wrong in ("", "0", "5,x", "-1", "1.5"):
+        with pytest.raises(RequestError):
+            cuts(wrong)
+
+
+def test_evaluate_writes_what_it_says(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    result, report = tmp_path / "out.json", tmp_path / "out.html"
+    files = ["--json", result, "--report", report]
+    done = cli("evaluate", small, "-c", quick, "-k", "3,5", "--threads", 2, *files)
+    assert done.status == 0, done.err
+    assert "fused" in done.out
+    found = json.loads(result.read_text(encoding="utf-8"))
+    assert found["dataset"]["users"] == 30
+    assert {"fused", "popularity", "item_knn", "content"} <= set(found["models"])
+    assert {"value", "low", "high"} <= set(found["models"]["fused"]["metrics"]["recall@5"])
+    assert found["models"]["fused"]["metrics"]["recall@5"]["value"] > 0.5
+    assert (
+        report.read_text(encoding="utf-8").startswith("<!doctype html>".upper())
+        or "<html" in report.read_text()
+    )
+    printed = cli(
+        "evaluate", small, "-m", "popularity", "--split", "random", "--share", 0.2, "--json", "-"
+    ).json
+    assert list(printed["models"]) == ["popularity"]
+
+
+def test_evaluate_refuses_before_it_works(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    for options, said in (
+        (["--split", "lastout"], "protocol"),
+        (["-k", "0"], "whole numbers of at least 1"),
+        (["--share", 2], "share"),
+        (["--model", "eese"], "did you mean 'ease'?"),
+        (["--json", tmp_path / "nowhere" / "out.json"], "there is no folder"),
+        (["--report", tmp_path], "is a folder"),
+        (["-c", quick, "-c", quick], "another configuration is called 'quick'"),
+    ):
+        assert said in cli("evaluate", small, *options).fault
+
+
+def events(tmp_path: Path, rows: list[str], items: list[dict[str, object]] | None = None) -> Path:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / "interactions.csv").write_text(
+        "\n".join(["user_id,item_id,rating", *rows]) + "\n", encoding="utf-8"
+    )
+    if items is not None:
+        (folder / "items.jsonl").write_text(
+            "".join(json.dumps(item) + "\n" for item in items), encoding="utf-8"
+        )
+    return folder
+
+
+def test_one_user(cli, quick: Path, tmp_path: Path) -> None:
+    folder = events(tmp_path, [f"ann,i{item},4" for item in range(5)])
+    done = cli("fit", folder, "--out", tmp_path / "model", "-c", quick)
+    assert done.status == 0, done.err
+    assert cli("recommend", tmp_path / "model", "--user", "ann", "--json").json["items"] == []
+    assert len(cli("recommend", tmp_path / "model", "--json").json["items"]) == 5
+
+
+def test_one_item(cli, quick: Path, tmp_path: Path) -> None:
+    folder = events(tmp_path, [f"u{user},only,4" for user in range(5)])
+    done = cli("fit", folder, "--out", tmp_path / "model", "-c", quick)
+    assert done.status == 0, done.err
+    found = cli("recommend", tmp_path / "model", "--json").json["items"]
+    assert [item["item_id"] for item in found] == ["only"]
+    assert "nothing can be held out" in cli("evaluate", folder, "-c", quick).fault
+
+
+def test_items_without_text(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    with (small / "items.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"item_id": "bare"}\n')
+    model = tmp_path / "model"
+    assert cli("fit", small, "--out", model, "-c", quick).status == 0
+    found = cli("recommend", model, "--user", "u0", "-k", 100, "--json").json["items"]
+    assert found[-1]["item_id"] == "bare"
+    assert found[-1]["title"] == "bare"
+    assert cli("similar", model, "bare", "-k", 3, "--explain").status == 0
+
+
+def test_very_long_ids(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    with (small / "interactions.csv").open("a", encoding="utf-8") as file:
+        file.write(f"u1,{'x' * 10_000},4,1700000999\n{'y' * 10_000},map-1,4,1700000999\n")
+    done = cli("fit", small, "--out", tmp_path / "model", "-c", quick)
+    assert done.status == 0, done.err
+    report = cli("data", "check", small, "--json").json
+    assert report["dropped"] + report["mended"] >= 2
+
+
+def test_ratings_that_are_no_numbers(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    with (small / "interactions.csv").open("a", encoding="utf-8") as file:
+        file.write("u1,map-1,NaN,1700000999\nu2,map-2,inf,1700000999\nu3,map-3,abc,1700000999\n")
+    done = cli("fit", small, "--out", tmp_path / "model", "-c", quick)
+    assert done.status == 0, done.err
+    assert "(`fuserec data check` tells which and why)" in done.err
