@@ -13,7 +13,7 @@ from fuserec.data.splits import Holdout
 from fuserec.fusion.calibration import Calibration
 from fuserec.fusion.candidates import CandidateTable, candidate_table
 from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS, item_cohorts
-from fuserec.fusion.search import BlendWeights, Objective, constants, learn
+from fuserec.fusion.search import BlendWeights, Objective, constants, learn, singles
 from fuserec.fusion.tuning import tuned
 from fuserec.numerics.hashing import reseed
 from fuserec.settings import Settings
@@ -28,12 +28,12 @@ class FusionLearning(Settings):
     """How weights are learnt from held-out queries."""
 
     depth: int = Field(default=10, ge=1, description="The weights maximise NDCG at this depth.")
-    max_queries: int = Field(default=8000, ge=100, description="Validation queries used, drawn at random.")
+    max_queries: int = Field(default=20_000, ge=100, description="Validation queries used, drawn at random.")
     per_part: int = Field(default=60, ge=10, description="Best candidates of each part that are weighed.")
     tune: bool = Field(
         default=True, description="Also try other values of the parts' query-side hyperparameters."
     )
-    tune_queries: int = Field(default=2000, ge=100, description="Validation queries used for that.")
+    tune_queries: int = Field(default=5000, ge=100, description="Validation queries used for that.")
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,11 @@ def _figures(
 ) -> dict[str, float]:
     """Return NDCG on validation of the fusion and of every part alone."""
     objective = Objective(table, cohorts, depth, run.threads)
-    zero, everyone = np.zeros(len(ITEM_COHORTS)), np.arange(len(table))
-    figures = {
-        n: objective(w, zero, everyone) for n, w in zip(table.names, np.eye(len(table.names)), strict=True)
-    }
     total = 0.0
     for cohort in np.unique(table.cohorts):
         queries = np.flatnonzero(table.cohorts == cohort)
         total += float(objective.gains(weights.weights[cohort], weights.offsets, queries).sum())
-    return {"fused": total / max(1, len(table)), **figures}
+    return {"fused": total / max(1, len(table)), **singles(table, cohorts, run, depth)}
 
 
 def _rating_weights(parts: Mapping[str, Scorer], held: Holdout) -> np.ndarray:

@@ -28,6 +28,10 @@ ROUNDS = 4
 CAUTION = 0.01
 """An offset of 1 has to gain this share of the objective: without evidence a cohort is neither lifted nor sunk."""
 
+SURE = 2.0
+"""An offset is kept where its gain, query by query, is above this many standard errors: the best of two dozen trials
+gains something on noise as well."""
+
 SHRINK = 200
 """A cohort with this many validation targets stands half on its own weights; with fewer it takes the global ones."""
 
@@ -175,7 +179,13 @@ def learn(
     zero = np.zeros(len(ITEM_COHORTS))
     ranked = sorted(starts, key=lambda w: objective(w, zero, everyone), reverse=True)
     found = [_ascend(objective, w, zero, everyone, run, offsets_too=True) for w in (ranked[0], starts[-1])]
-    best, offsets, _ = max(found, key=lambda f: f[2])
+    best, tried, _ = max(found, key=lambda f: f[2])
+    offsets = _proven(objective, best, tried, everyone)
+    if (offsets != tried).any():  # the weights were found beside other offsets
+        again = [_ascend(objective, w, offsets, everyone, run, offsets_too=False) for w in (best, ranked[0])]
+        best, _, reached = max(again, key=lambda f: f[2])
+        if objective(ranked[0], zero, everyone) > reached:  # never below the best part alone
+            best, offsets = ranked[0], zero
     rows = np.tile(best, (len(QUERY_COHORTS), 1))
     for cohort in range(len(QUERY_COHORTS)):
         queries = np.flatnonzero(table.cohorts == cohort)
@@ -184,6 +194,25 @@ def learn(
         if cohort == _WORDS_ALONE and reads is not None and reads.any():
             rows[cohort] = _heeding(objective, rows[cohort], offsets, queries, reads)
     return BlendWeights(rows, objective.constants, offsets)
+
+
+def _proven(
+    objective: Objective, weights: np.ndarray, offsets: np.ndarray, queries: np.ndarray
+) -> np.ndarray:
+    """Return the offsets that validation bears out, shrunk by how many targets it holds; the others as 0.
+
+    Few queries cannot tell an offset from luck: one is dropped unless the paired gains of the queries differ from
+    none by :data:`SURE` standard errors, and n targets count n / (n + :data:`SHRINK`) of what they say.
+    """
+    kept = offsets.copy()
+    for cohort in np.flatnonzero(offsets):
+        without = kept.copy()
+        without[cohort] = 0.0
+        gained = objective.gains(weights, kept, queries) - objective.gains(weights, without, queries)
+        if gained.mean() <= SURE * gained.std() / np.sqrt(gained.size):
+            kept = without
+    n_targets = int(objective.table.n_targets[queries].sum())
+    return kept * (n_targets / (n_targets + SHRINK))
 
 
 def _cohort_weights(
