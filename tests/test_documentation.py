@@ -96,6 +96,11 @@ def test_the_guides_name_every_format_split_and_metric() -> None:
     assert [name for name in DEFINITIONS if not re.search(rf"`{name}(@k)?`", evaluation)] == []
 
 
+def test_the_picture_names_every_scorer() -> None:
+    picture = (REPOSITORY / "docs" / "architecture.svg").read_text(encoding="utf-8")
+    assert re.findall(r'class="mono" [^>]*>(\w+)</text>', picture) == list(SCORERS)
+
+
 def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
     (tmp_path / "there.md").write_text("# A heading, twice\n\n# A heading, twice\n", encoding="utf-8")
     page = tmp_path / "page.md"

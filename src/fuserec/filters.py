@@ -94,8 +94,12 @@ def _holds(column: pl.Series, operator: str, value: Any) -> np.ndarray:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise RequestError(f"filter on {column.name!r}: {value!r} is not a number") from None
-        return _compared(column.cast(pl.Float64), operator, number)
+            number = float("nan")
+        if np.isnan(number):
+            raise RequestError(f"filter on {column.name!r}: {value!r} is not a number")
+        return _compared(column.cast(pl.Float64).fill_nan(None), operator, number)
+    if column.dtype == pl.Boolean:  # True, "True" and "true" are one
+        value = str(value).lower()
     return _compared(column.cast(pl.String), operator, str(value))
 
 

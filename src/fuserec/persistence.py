@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,6 +44,11 @@ ENCODER = "encoder-"
 """What the name of a bundled language model's folder begins with."""
 
 MAX_JSON_MB = 64
+ATTEMPTS = 5
+"""How often a model is read anew that another process replaces meanwhile."""
+
+_SAVING = threading.Lock()
+"""One save at a time in a process: each collects what its own ``model.json`` does not name."""
 
 
 def save(
@@ -70,7 +76,7 @@ def save(
     fingerprint = fitted.dataset.fingerprint
     if not histories:
         fitted = replace(fitted, dataset=_anonymous(fitted.dataset), histories=False)
-    with _writing(folder):
+    with _SAVING, _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         written = {name: _write(folder, name, state) for name, state in _components(fitted).items()}
         bundled = _bundled(folder, fitted.features.sentence_encoder, bundle_encoder)
@@ -102,10 +108,12 @@ def check_destination(folder: Path) -> None:
     DataError
         For a file, or a folder with something else in it.
     """
-    if folder.is_dir() and ((folder / MODEL).is_file() or not any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if folder.exists():
-        raise DataError(f"{folder}: is not empty and not a model folder; name a new folder")
+    try:
+        _head(folder)  # another program's model.json is not ours to replace
+    except ModelFormatError:
+        raise DataError(f"{folder}: is not empty and not a model folder; name a new folder") from None
 
 
 def _bundled(folder: Path, encoder: SentenceEncoder | None, wanted: bool) -> str | None:
@@ -134,10 +142,9 @@ def load(folder: Path | str) -> Recommender:
         Where it is not a model of ours, is damaged, or was written by a later format.
     """
     folder = Path(folder)
-    head = _head(folder)
+    head, states = _whole(folder)
     try:
         config = RecommenderConfig.parse(head["config"], f"{folder}/{MODEL} [config]")
-        states = {name: _read(folder, entry) for name, entry in head["components"].items()}
         dataset = _dataset(states["dataset"], head["dataset"])
         features = ItemFeatures.from_state(*states["features"])
         if head["bundled_encoder"] and features.sentence_encoder is not None:
@@ -152,19 +159,42 @@ def load(folder: Path | str) -> Recommender:
         fused = Blend(config.fusion, parts).restored(*states["fusion"])
         facts, pending = dict(head["facts"]), tuple(head["pending"])
         fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, bool(head["histories"]))
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        IndexError,
-        AttributeError,
-        ValidationError,
-        pl.exceptions.PolarsError,
-    ) as e:
-        raise ModelFormatError(
-            f"{folder}: the model is damaged ({type(e).__name__}: {e}); fit or copy it again"
-        ) from None
+    except (*_DAMAGE, ValidationError, pl.exceptions.PolarsError) as e:
+        raise _damaged(folder, e) from None
     return Recommender.of(config, fitted)
+
+
+_DAMAGE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+"""What reading a folder raises whose JSON is not as we write it."""
+
+
+def _damaged(folder: Path, fault: Exception) -> ModelFormatError:
+    """Return the error for a model that cannot be put together."""
+    return ModelFormatError(
+        f"{folder}: the model is damaged ({type(fault).__name__}: {fault}); fit or copy it again"
+    )
+
+
+def _whole(folder: Path) -> tuple[Meta, dict[str, State]]:
+    """Return ``model.json`` and all that it names, of one save: a save meanwhile collects the older files."""
+    head = _head(folder)
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return head, _states(folder, head)
+        except ModelFormatError:
+            later = _head(folder)
+            if later == head:
+                raise
+            head = later
+    return head, _states(folder, head)
+
+
+def _states(folder: Path, head: Meta) -> dict[str, State]:
+    """Read every component."""
+    try:
+        return {name: _read(folder, entry) for name, entry in head["components"].items()}
+    except _DAMAGE as fault:
+        raise _damaged(folder, fault) from None
 
 
 def _components(fitted: Fitted) -> dict[str, State]:
@@ -232,9 +262,14 @@ def _write(folder: Path, name: str, state: State) -> dict[str, Any]:
     data = to_bytes({key: np.ascontiguousarray(value) for key, value in arrays.items()})
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     file = f"{name}-{digest}.safetensors"
-    if not (folder / file).is_file():
+    if not _holds(folder / file, data):
         _replace(folder / file, data)
     return {"file": file, "blake2b": digest, "meta": meta}
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Return whether a file has this content already: one damaged since has the right name only."""
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def _read(folder: Path, entry: Meta) -> State:

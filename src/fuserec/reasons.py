@@ -26,7 +26,7 @@ _OTHERS = {"word": "text", "tag": "text", "text": "text", "popularity": "popular
 
 _SENTENCES: dict[str, dict[str, str]] = {
     "en": {
-        "items": "Because you chose {names}",
+        "items": "because you chose {names}",
         "item_join": " and ",
         "words": "matches your words {names}",
         "text": "fits what you describe",

@@ -22,7 +22,7 @@ from fuserec.fitted import Fitted, eligible, listed
 from fuserec.fusion.blend import Blend
 from fuserec.numerics.topk import top_k
 from fuserec.reasons import Language, readable, reason
-from fuserec.requests import batch, resolve, shown_id, well_formed
+from fuserec.requests import DEFAULT_K, MAX_K, batch, list_length, resolve, shown_id, well_formed
 from fuserec.run import RunOptions
 from fuserec.search import joined_ranks, vector_scores
 
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fuserec.data.dataset import Dataset
-
-MAX_K = 10_000
-"""The longest list of one request."""
+    from fuserec.encoders.sentence import SentenceEncoder
 
 PERSONAL = 0.5
 """Weight of a user's own ranking beside the two lists of a search."""
@@ -77,9 +75,12 @@ class Recommender:
 
     def fit(self, dataset: Dataset, run: RunOptions | None = None) -> Recommender:
         """Fit parts on inner train, learn the fusion on validation, refit the parts on everything."""
-        run = run or RunOptions()
+        return self._fit(dataset, run or RunOptions())
+
+    def _fit(self, dataset: Dataset, run: RunOptions, encoder: SentenceEncoder | None = None) -> Recommender:
+        """Fit; an encoder that is at hand (perhaps one that came with the model) reads the text."""
         started = time.perf_counter()
-        features = ItemFeatures.build(dataset, self.config.features, run)
+        features = ItemFeatures.build(dataset, self.config.features, run, encoder)
         fused = Blend(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
         facts = {"fit_s": round(time.perf_counter() - started, 2), "validation": fused.learnt.figures}
         with self._writing:
@@ -120,7 +121,8 @@ class Recommender:
                     "update the one it was made from, or fit anew"
                 )
             dataset = old.dataset.extended(new)
-            features = old.features.extended(dataset, run)
+            same_items = dataset.item_table.equals(old.dataset.item_table)
+            features = old.features if same_items else old.features.extended(dataset, run)
             fused = old.fused.updated(dataset, features, run)
             stale = [name for name, part in fused.parts.items() if part.capabilities.update == "refit"]
             facts = {**old.facts, "updates": old.facts.get("updates", 0) + 1, "stale": stale}
@@ -153,8 +155,10 @@ class Recommender:
                 )
             dataset = old.dataset.without_user(index)
             if not defer:
-                return self.fit(dataset, run)  # inside the lock: an update meanwhile would be lost
-            self._model = replace(old, dataset=dataset, pending=tuple(old.fused.parts))
+                # inside the lock: an update meanwhile would be lost
+                return self._fit(dataset, run, old.features.sentence_encoder)
+            fused = old.fused.without_user(index)
+            self._model = replace(old, dataset=dataset, fused=fused, pending=tuple(old.fused.parts))
         return self
 
     def recommend(
@@ -165,7 +169,7 @@ class Recommender:
         text: str | None = None,
         context: Mapping[str, Any] | None = None,
         at: float | None = None,
-        k: int = 10,
+        k: int | None = None,
         candidates: Sequence[str] | None = None,
         exclude: Sequence[str] = (),
         filters: Filters | None = None,
@@ -186,15 +190,15 @@ class Recommender:
             What is wanted, in words.
         context, at
             Circumstances and moment of the request.
-        k : int
-            How many; fewer come back only where fewer are eligible.
+        k : int, optional
+            How many, 10 by default; fewer come back only where fewer are eligible.
         candidates, exclude : sequences of item ids
             Only these; none of these (unknown ones among them are left out with a warning). Items of the
             history are never repeated.
         filters : mapping
             Conditions on item columns, e.g. ``{"categories": "Book", "year": {">=": 1990}}``; they act before top-k.
         min_probability : float, optional
-            Keep items at least this probable, at most k of them.
+            Keep items at least this probable: all of them, or at most k where k is given too.
         explain : bool
             Add reason and evidence to each item.
         language : {"en", "zh"}
@@ -207,7 +211,9 @@ class Recommender:
         """
         query = Query(user, tuple(history), text, dict(context or {}), at)
         model, run = self.fitted, run or RunOptions(threads=1)
-        k = _list_length(k, model)
+        if k is None:
+            k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
+        k = list_length(k, model.dataset)
         _check_request(min_probability, language)
         request = resolve(query, model.dataset)
         q = batch([request], model.features, run)
@@ -247,13 +253,14 @@ class Recommender:
         scores : float32 (n, min(k, n_items))
         """
         model, run = self.fitted, run or RunOptions()
-        k = _list_length(k, model)
-        indices = model.dataset.users.indices(users)
+        k = list_length(k, model.dataset)
+        indices = model.dataset.users.indices(well_formed(user) for user in users)
         if (indices < 0).any():
-            raise RequestError(f"user {users[int(np.argmin(indices))]!r} is not known to this model")
+            unknown = shown_id(users[int(np.argmin(indices))])
+            raise RequestError(f"user {unknown} is not known to this model")
         n_items = model.dataset.n_items
         chunk = max(1, run.memory_mb * 2**20 // (4 * n_items * (len(model.fused.parts) + 2)))
-        lists, values = [], []
+        lists, values = [np.empty((0, k), np.int32)], [np.empty((0, k), np.float32)]
         for lo in range(0, indices.size, chunk):
             q = model.dataset.queries(indices[lo : lo + chunk])
             words = stored_words(model.dataset, q.users, np.full(len(q), np.nan), past_only=False)
@@ -286,10 +293,15 @@ class Recommender:
         index = model.item(item)
         request = resolve(Query(user, tuple(history), text), model.dataset)
         q = batch([request], model.features, RunOptions(threads=1))
-        values = model.fused.score(q).values[0]
+        scores = model.fused.score(q)
+        values, answered = scores.values[0], scores.answered[0]
         rows = model.fused.evidence(q, np.array([[index]]))[0][0]
-        seen = np.isin(np.arange(values.size), q.items) & (np.arange(values.size) != index)
-        rank = 1 + int(np.sum((values > values[index]) & ~seen))
+        others = np.ones(values.size, dtype=bool)
+        others[q.items] = others[index] = False
+        equal = (values == values[index]) & (model.ties < model.ties[index])
+        ahead = ((values > values[index]) | equal) & (answered == answered[index])
+        before = ahead | (answered & ~answered[index])  # what no part knows comes last
+        rank = 1 + int(np.sum(before & others))
         probability = float(model.fused.probability(values[index : index + 1])[0])
         said = reason(rows, model.titles, language)
         return RecommendedItem(
@@ -307,7 +319,7 @@ class Recommender:
     ) -> Answer:
         """Return items for a text: words (BM25) and meaning (vectors) joined, and a named user's taste."""
         model = self.fitted
-        k = _list_length(k, model)
+        k = list_length(k, model.dataset)
         if not text.strip():
             raise RequestError("search: the text is empty; give a few words")
         request = resolve(Query(user, (), text), model.dataset)
@@ -369,16 +381,6 @@ class Recommender:
         from fuserec.persistence import load
 
         return load(folder)
-
-
-def _list_length(k: int, model: Fitted) -> int:
-    """Return how many items a list can have at most, or refuse the k that was asked for."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise RequestError(f"k = {k!r}: has to be a whole number of at least 1")
-    length = min(int(k), model.dataset.n_items)
-    if length > MAX_K:
-        raise RequestError(f"k = {k!r}: a list has at most {MAX_K:,} items")
-    return length
 
 
 def _check_request(min_probability: float | None, language: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
     from fuserec.run import RunOptions
+
+DEFAULT_K = 10
+MAX_K = 10_000
+"""The longest list of one request."""
 
 MAX_EVENTS = 10_000
 MAX_TEXT = 20_000
@@ -42,6 +46,8 @@ class Request:
         Moment, NaN without time.
     known : bool
     warnings : tuple of str
+    context : mapping
+        Circumstances, for scorers that know any.
     shown : dict
         The query as understood, for the answer.
     """
@@ -55,6 +61,7 @@ class Request:
     at: float
     known: bool
     warnings: tuple[str, ...]
+    context: Mapping[str, Any]
     shown: dict[str, Any]
 
 
@@ -94,6 +101,16 @@ def resolve(query: Query, dataset: Dataset) -> Request:
     return _assembled(query, dataset, user, kept, Words(text, searches), tuple(warnings))
 
 
+def list_length(k: int, dataset: Dataset) -> int:
+    """Return how many items a list can have at most, or refuse the k that was asked for."""
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise RequestError(f"k = {k!r}: has to be a whole number of at least 1")
+    length = min(int(k), dataset.n_items)
+    if length > MAX_K:
+        raise RequestError(f"k = {k!r}: a list has at most {MAX_K:,} items")
+    return length
+
+
 def well_formed(text: str) -> str:
     """Return a text that has a UTF-8 form: half of a surrogate pair becomes a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -117,7 +134,7 @@ def _event(event: str | Event) -> Event:
     Raises
     ------
     RequestError
-        For what is neither an id nor an Event, or has a rating that is no number.
+        For what is neither an id nor an Event, or has a rating, time or duration that cannot be.
     """
     if isinstance(event, str):
         return Event(item=well_formed(event))
@@ -127,16 +144,26 @@ def _event(event: str | Event) -> Event:
         )
     if event.rating is not None and not np.isfinite(event.rating):
         raise RequestError(f"history: the rating {event.rating!r} of {event.item!r} is no finite number")
+    if event.time is not None and not np.isfinite(event.time):
+        raise RequestError(f"history: the time {event.time!r} of {event.item!r} is no finite number")
+    if event.seconds is not None and not (np.isfinite(event.seconds) and event.seconds >= 0):
+        raise RequestError(
+            f"history: {event.seconds!r} seconds of {event.item!r}: has to be a finite number from 0 on"
+        )
     item, text = (None if value is None else well_formed(value) for value in (event.item, event.text))
     return replace(event, item=item, text=text)
 
 
 def _check_limits(query: Query) -> None:
-    """Refuse what is too large to be meant."""
+    """Refuse what is too large to be meant, and a moment that is none."""
+    if isinstance(query.history, str):
+        raise RequestError("history: has to be a list of item ids; write [id] for one")
     if len(query.history) > MAX_EVENTS:
         raise RequestError(
             f"history: {len(query.history):,} events, at most {MAX_EVENTS:,} are taken; send the newest"
         )
+    if query.at is not None and not np.isfinite(query.at):
+        raise RequestError(f"at = {query.at!r}: has to be a moment in unix seconds, a finite number")
     if query.text is not None and len(query.text) > MAX_TEXT:
         raise RequestError(
             f"text: {len(query.text):,} characters, at most {MAX_TEXT:,} are taken; shorten it"
@@ -176,6 +203,7 @@ def _assembled(
         float(at),
         user >= 0 or (query.user is None),
         warnings,
+        query.context,
         {key: value for key, value in shown.items() if value},
     )
 
@@ -187,13 +215,24 @@ def _weights(events: Sequence[Event], ratings: np.ndarray, dataset: Dataset) -> 
             raise RequestError(
                 f"history: unknown kind {event.kind!r}{nearest(event.kind, KINDS)} (known: {', '.join(KINDS)})"
             )
+    info = dataset.info
+    _check_ratings(events, info.rating_scale)
     kinds = np.array([KINDS.index(e.kind) for e in events], dtype=np.uint8)
     seconds = np.array([np.nan if e.seconds is None else e.seconds for e in events], dtype=np.float32)
-    info = dataset.info
     unit = info.weight_unit or strongest(dataset.interactions.kind, info.weights)
     weights = {kind: min(unit, max(-unit, weight)) for kind, weight in info.weights.items()}
     weights["interaction"] = unit  # a bare id says: I chose this
     return signed_weights(kinds, ratings, seconds, info.rating_scale, weights, unit)
+
+
+def _check_ratings(events: Sequence[Event], scale: tuple[float, float] | None) -> None:
+    """Refuse ratings outside of the scale: a hundred of five stars would drown everything else."""
+    for event in events:
+        if scale is not None and event.rating is not None and not scale[0] <= event.rating <= scale[1]:
+            raise RequestError(
+                f"history: the rating {event.rating:g} of {shown_id(event.item or '')} is outside of the scale "
+                f"({scale[0]:g} to {scale[1]:g})"
+            )
 
 
 def batch(requests: Sequence[Request], features: ItemFeatures, run: RunOptions) -> QueryBatch:
@@ -210,5 +249,6 @@ def batch(requests: Sequence[Request], features: ItemFeatures, run: RunOptions) 
         np.maximum((np.repeat(at, lengths) - times) / SECONDS_PER_DAY, 0.0).astype(np.float32),
         np.array([r.user for r in requests], dtype=np.int32),
         at,
+        contexts=tuple(r.context for r in requests),
     )
     return with_words(q, [r.words for r in requests], features, run)

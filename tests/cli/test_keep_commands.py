@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,17 +102,20 @@ def assert_one_line(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
-def test_a_full_disk_in_an_update_leaves_the_old_model(own_sample: Path, tmp_path: Path) -> None:
+def test_a_full_disk_in_an_update_leaves_the_old_model(cli, own_sample: Path, tmp_path: Path) -> None:
     before = content(own_sample)
     items = tmp_path / "items.csv"
     items.write_text("item_id,title\nred-mars,Red Mars\n", encoding="utf-8")
+    spare = shutil.copytree(own_sample, tmp_path / "spare")
+    assert cli("update", spare, "--items", items).status == 0  # compiled code is on disk from here on
     said = assert_one_line(with_small_files(40, "update", own_sample, "--items", items))
     assert "a model that was there is unchanged" in said
     assert content(own_sample) == before
     assert Recommender.load(own_sample).fitted.dataset.n_items == 406
 
 
-def test_a_full_disk_in_a_fit_leaves_nothing(small: Path, quick: Path, tmp_path: Path) -> None:
+def test_a_full_disk_in_a_fit_leaves_nothing(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    assert cli("fit", small, "--out", tmp_path / "spare", "-c", quick).status == 0
     said = assert_one_line(with_small_files(2, "fit", small, "--out", tmp_path / "model", "-c", quick))
     assert "could not be written" in said
     assert not (tmp_path / "model").exists()

@@ -174,3 +174,27 @@ def test_small_dataset_has_all_that_trips_scorers_up():
     assert data.has_ratings
     assert data.has_time
     assert data.matrix("one").nnz < data.n_interactions  # repeats
+
+
+def test_an_event_of_a_known_item_erases_nothing_of_it():
+    """An update names items and users without saying anything of them: their texts stay."""
+    from fuserec.additions import additions
+    from fuserec.testing import small_dataset
+
+    data = small_dataset()
+    item, user = 5, 58
+    events = [{"user_id": data.users[user], "item_id": data.items[item]}]
+    grown = data.extended(additions(events, None, None, data.info))
+    assert grown.n_interactions == data.n_interactions + 1
+    assert grown.item_table.equals(data.item_table)
+    assert grown.user_table["text"].fill_null("").equals(data.user_table["text"].fill_null(""))
+    assert grown.user_table["text"][user]
+    more = [{"item_id": data.items[item], "title": "", "categories": [], "year": 1990}]
+    told = data.extended(additions(None, more, None, data.info)).item_table
+    assert told["title"][item] == data.item_table["title"][item]
+    assert told["categories"][item].to_list() == data.item_table["categories"][item].to_list()
+    assert told["year"][item] == 1990
+    mended = data.extended(
+        additions(None, [{"item_id": data.items[item], "title": "Mended"}], None, data.info)
+    )
+    assert mended.item_table["title"][item] == "Mended"

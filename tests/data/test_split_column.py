@@ -45,7 +45,9 @@ def test_the_column_survives_writing_and_reading(tmp_path):
 def test_unknown_part_is_dropped_and_counted(tmp_path):
     dataset, report = read(folder(tmp_path / "in", ROWS.replace(",TEST", ",tset")))
     assert dataset.n_interactions == 5
-    assert any("tset" in finding.reason and "did you mean 'test'" in finding.reason for finding in report.findings)
+    assert any(
+        "tset" in finding.reason and "did you mean 'test'" in finding.reason for finding in report.findings
+    )
 
 
 def test_without_the_column_predefined_says_what_to_do(tmp_path):

@@ -88,7 +88,8 @@ def data():
     [
         (7.0, True, ["early"]),
         (7.0, False, ["early", "undated"]),
-        (5.0, True, ["early"]),
+        (5.0, False, ["early", "undated"]),
+        (5.0, True, []),  # of the very same moment: it may have come after the target
         (4.0, True, []),
         (NAN, True, []),  # an evaluation without times cannot know what came first
         (NAN, False, ["early", "late", "undated"]),
@@ -97,6 +98,33 @@ def data():
 def test_searches_up_to_the_moment(data, moment, past_only, searches):
     found = stored_words(data, np.array([0]), np.array([moment]), past_only=past_only)[0]
     assert found == Words(searches=searches, profile="likes soup")
+
+
+def test_what_a_user_searched_is_found_wherever_the_rows_stood(data):
+    """An update adds searches of old users behind those of later ones."""
+    grown = replace(
+        data,
+        searches=Searches(
+            np.array([1, 0, 2, 0], np.int32), np.array([3.0, 9.0, 1.0, 4.0]), ("b", "late", "c", "early")
+        ),
+    )
+    found = stored_words(grown, np.array([2, 0, -1, 1, 0]), np.full(5, NAN), past_only=False)
+    assert [list(w.searches) for w in found] == [["c"], ["early", "late"], [], ["b"], ["early", "late"]]
+    assert [w.profile for w in found] == ["", "likes soup", "", "", "likes soup"]
+
+
+def test_one_query_reads_the_rows_of_its_user_only(data):
+    class Counted(list):
+        reads = 0
+
+        def __getitem__(self, at):
+            Counted.reads += 1
+            return super().__getitem__(at)
+
+    texts = Counted(data.searches.text)
+    object.__setattr__(data.searches, "text", texts)
+    assert stored_words(data, np.array([1]), np.array([NAN]), past_only=False)[0].searches == ["other"]
+    assert Counted.reads == 1
 
 
 def test_strangers_have_no_words(data):

@@ -154,6 +154,40 @@ def test_an_offset_is_learnt_where_a_cohort_is_scored_too_low_and_only_there():
     assert abs(learn(table(fair), cohorts, RUN).offsets[0]) <= 0.1
 
 
+def test_noise_teaches_no_offset():
+    """Cold items are taken as often as any and scored alike; what 80 queries seem to say of them is luck."""
+    cohorts = HEAD.copy()
+    cohorts[25:] = ITEM_COHORTS.index("cold")
+    learnt = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        queries = [
+            [(i, (float(rng.random()),), i == target) for i in range(20, 30)]
+            for target in rng.integers(20, 30, 80)
+        ]
+        learnt.append(learn(table(queries), cohorts, RUN).offsets[0])
+    assert np.count_nonzero(learnt) <= 1
+    assert np.abs(learnt).max() < 0.5
+
+
+def test_few_targets_shrink_an_offset():
+    cohorts = HEAD.copy()
+    cohorts[25:] = ITEM_COHORTS.index("cold")
+    rng = np.random.default_rng(1)
+
+    def offset(n):
+        low = [
+            [(i, (float(rng.random()),), False) for i in range(10)]
+            + [(30, (float(rng.random()) - 0.5,), True)]
+            for _ in range(n)
+        ]
+        return learn(table(low), cohorts, RUN).offsets[0]
+
+    few, many = offset(20), offset(10 * SHRINK)
+    assert 0 < few < 2.5 * 20 / (20 + SHRINK)
+    assert many > 0.8
+
+
 def of_cohorts(n):
     """Short histories are told by part 0, long ones by part 1."""
     rng = np.random.default_rng(2)

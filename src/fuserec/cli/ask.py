@@ -44,7 +44,10 @@ def recommend(
     history: History = None,
     text: Wanted = None,
     search: Searches = None,
-    k: K = 10,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", "--k", help="How many items: 10, or with --min-probability all that reach it."),
+    ] = None,
     explain: Explain = False,
     min_probability: Annotated[
         float | None,

@@ -127,16 +127,11 @@ def _people(model: Recommender) -> list[Case]:
 
 def _newcomer(model: Recommender, run: RunOptions) -> Case:
     """Add a work of which only the title is known, and ask for what it is about; the model itself stays."""
-    import polars as pl
-
-    from fuserec.data.cleaning.options import CleaningOptions
-    from fuserec.data.frames import from_frames
     from fuserec.recommender import Recommender
 
-    frame = pl.DataFrame({"item_id": [NEW_ID], "title": [NEW_TITLE]})
-    new, _ = from_frames(None, items=frame, options=CleaningOptions(allow_empty=True))
     started = time.perf_counter()
-    grown = Recommender.of(model.config, model.fitted).update(new, run=run)
+    grown = Recommender.of(model.config, model.fitted)
+    grown.update(items=[{"item_id": NEW_ID, "title": NEW_TITLE}], run=run)
     answer = grown.recommend(text=NEW_WANTED, k=K, explain=True)
     seconds = time.perf_counter() - started
     known = (

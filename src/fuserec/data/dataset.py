@@ -101,6 +101,11 @@ class Searches:
         kept = np.flatnonzero(rows) if rows.dtype == bool else rows
         return Searches(self.user[kept], self.time[kept], tuple(self.text[int(i)] for i in kept))
 
+    def ordered(self) -> Searches:
+        """Return the rows by user, then time, then their present order (rows without time come last)."""
+        order = np.lexsort((self.time, self.user))  # stable, and NaN sorts last
+        return self if np.array_equal(order, np.arange(order.size)) else self.take(order)
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
@@ -134,6 +139,7 @@ class Dataset:
     links : polars.DataFrame
         Knowledge graph: ``head``, ``relation``, ``tail`` (strings).
     searches : Searches
+        Ordered like the interactions.
     info : DatasetInfo
     """
 
@@ -170,6 +176,7 @@ class Dataset:
                 "the tables of items and users need one row an id, in the order of the vocabularies"
             )
         object.__setattr__(self, "interactions", self.interactions.ordered())
+        object.__setattr__(self, "searches", self.searches.ordered())
 
     def __repr__(self) -> str:
         return (
@@ -196,6 +203,12 @@ class Dataset:
     def indptr(self) -> np.ndarray:
         """int64 (n_users + 1,): rows ``indptr[u]:indptr[u + 1]`` are user ``u``'s, oldest first."""
         counts = np.bincount(self.interactions.user, minlength=self.n_users)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def search_indptr(self) -> np.ndarray:
+        """int64 (n_users + 1,): searches ``search_indptr[u]:search_indptr[u + 1]`` are user ``u``'s, oldest first."""
+        counts = np.bincount(self.searches.user, minlength=self.n_users)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     @cached_property

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from fuserec.errors import DataError
@@ -16,19 +18,12 @@ PACKED = (".gz", ".xz", ".zst")
 
 def _unzstd(data: bytes) -> bytes:
     """Unpack Zstandard: all frames, those of unknown length included; one cut short is an error."""
-    import zstandard
-
-    parts = []
-    while data:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        try:
-            parts.append(frame.decompress(data))
-        except zstandard.ZstdError as error:
-            raise ValueError(str(error)) from None
-        if not frame.eof:
-            raise EOFError("the last frame ends too early")
-        data = frame.unused_data
-    return b"".join(parts)
+    zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    try:
+        unpacked: bytes = zstd.decompress(data)
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from None
+    return unpacked
 
 
 _MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (

@@ -9,8 +9,8 @@ import polars as pl
 def merged_table(old: pl.DataFrame, new: pl.DataFrame, position: np.ndarray, height: int) -> pl.DataFrame:
     """Return a table of ``height`` rows: the old rows, with the new rows written at ``position``.
 
-    Columns that only one side has are kept; a new row's missing value never erases an old one. A column whose
-    two types differ becomes text.
+    Columns that only one side has are kept; a new row's missing value (an empty text or list is one, too) never
+    erases an old one. A column whose two types differ becomes text.
     """
     index = pl.int_range(height, eager=True).cast(pl.UInt32).alias("#")
     frame = pl.DataFrame({"#": index})
@@ -24,8 +24,21 @@ def merged_table(old: pl.DataFrame, new: pl.DataFrame, position: np.ndarray, hei
         new, on="#", how="left", maintain_order="left", suffix="#new"
     )
     return both.select(
-        pl.coalesce(f"{c}#new", c).alias(c) if f"{c}#new" in both.columns else pl.col(c) for c in columns
+        pl.coalesce(_given(f"{c}#new", both.schema[c]), c, f"{c}#new").alias(c)
+        if f"{c}#new" in both.columns
+        else pl.col(c)
+        for c in columns
     )
+
+
+def _given(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return a column with null for what says nothing: an item that is only named in an event has an empty title."""
+    values = pl.col(column)
+    if dtype == pl.String:
+        return pl.when(values.str.len_bytes() > 0).then(values)
+    if isinstance(dtype, pl.List):
+        return pl.when(values.list.len() > 0).then(values)
+    return values
 
 
 def _as_text(column: pl.Series) -> pl.Series:

@@ -101,7 +101,7 @@ def signed_weights(
         neutral = scale[0] + NEUTRAL_SHARE * (scale[1] - scale[0])
         rated = np.isfinite(ratings)
         out[rated] *= ((ratings[rated] - neutral) / (scale[1] - neutral)).astype(np.float32)
-    timed = np.isin(kinds, [KINDS.index(kind) for kind in TIMED]) & np.isfinite(seconds)
+    timed = np.array([kind in TIMED for kind in KINDS])[kinds] & np.isfinite(seconds)
     out[timed] *= (seconds[timed] / (seconds[timed] + HALF_SECONDS)).astype(np.float32)
     result: np.ndarray = out.astype(np.float32)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from fuserec.data.query import TextVectors
 from fuserec.encoders.base import WeightsError
 from fuserec.encoders.cache import CacheConfig, CachedEncoder
 from fuserec.encoders.lexical import LexicalConfig, LexicalEncoder
+from fuserec.encoders.recent import RecentVectors
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
 from fuserec.encoders.text import TextConfig, item_text
 from fuserec.encoders.whitening import Whitening, WhiteningConfig
@@ -65,6 +66,8 @@ class ItemFeatures:
     has_text : bool (n_items,)
     config, lexical_encoder, sentence_encoder, whitening
         What made the vectors: it reads the words of queries and of later items the same way.
+    recent : RecentVectors
+        What queries said lately, so that the same words are not read again; in memory only.
     """
 
     lexical: sparse.csr_matrix
@@ -76,10 +79,24 @@ class ItemFeatures:
     lexical_encoder: LexicalEncoder
     sentence_encoder: SentenceEncoder | None
     whitening: Whitening | None
+    recent: RecentVectors = field(default_factory=RecentVectors, repr=False, compare=False)
 
     @classmethod
-    def build(cls, dataset: Dataset, config: FeatureConfig, run: RunOptions) -> ItemFeatures:
+    def build(
+        cls,
+        dataset: Dataset,
+        config: FeatureConfig,
+        run: RunOptions,
+        encoder: SentenceEncoder | None = None,
+    ) -> ItemFeatures:
         """Read all items of a dataset.
+
+        Parameters
+        ----------
+        dataset, config, run
+        encoder : SentenceEncoder, optional
+            One that is at hand and is used instead of loading what the configuration names: a model that came
+            with its own encoder reads on with it.
 
         Raises
         ------
@@ -89,7 +106,7 @@ class ItemFeatures:
         texts = item_text(dataset.item_table, config.text)
         lexical_encoder = LexicalEncoder.fit(texts, run, config.lexical)
         tags, tag_names = _tags(dataset.item_table)
-        encoder = _loaded(config, run)
+        encoder = encoder or _loaded(config, run)
         sentence, whitening = None, None
         if encoder is not None and any(texts):
             raw = CachedEncoder(encoder, config.cache).encode(texts, run)
@@ -116,7 +133,7 @@ class ItemFeatures:
         """Return the vectors of query texts, made as the items' were."""
         sentence = None
         if self.sentence_encoder is not None and self.whitening is not None:
-            sentence = self.whitening.apply(self.sentence_encoder.encode(list(texts), run))
+            sentence = self.whitening.apply(self.recent.encode(self.sentence_encoder, texts, run))
         lexical = sparse.csr_matrix(self.lexical_encoder.encode(list(texts), run))
         return TextVectors(lexical, sentence, np.array([bool(t.strip()) for t in texts], dtype=bool))
 

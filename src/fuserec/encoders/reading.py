@@ -89,33 +89,34 @@ def stored_words(dataset: Dataset, users: np.ndarray, at: np.ndarray, *, past_on
     at : float64 (n,)
         Searches after this moment are left out; NaN is no limit.
     past_only : bool
-        Leave out searches without a time too: in an evaluation they might come from after the target.
+        Leave out searches of that very moment and without a time too: in an evaluation they might come from after
+        the target.
     """
-    profiles = _profiles(dataset)
-    by_user: dict[int, list[int]] = {}
-    for row, user in enumerate(dataset.searches.user.tolist()):
-        by_user.setdefault(user, []).append(row)
+    table, known = dataset.searches, users >= 0
+    profiles = iter(_profiles(dataset, users[known]))
+    starts, ends = np.zeros((2, users.size), dtype=np.int64)
+    starts[known], ends[known] = dataset.search_indptr[users[known]], dataset.search_indptr[users[known] + 1]
     words = []
-    for user, moment in zip(users.tolist(), at.tolist(), strict=True):
-        rows = [
-            r for r in by_user.get(user, []) if _is_past(float(dataset.searches.time[r]), moment, past_only)
-        ]
-        profile = profiles[user] if user >= 0 else ""
-        words.append(Words(searches=[dataset.searches.text[r] for r in rows], profile=profile))
+    for lo, hi, moment, stored in zip(
+        starts.tolist(), ends.tolist(), at.tolist(), known.tolist(), strict=True
+    ):
+        rows = [r for r in range(lo, hi) if _is_past(float(table.time[r]), moment, past_only)]
+        words.append(Words(searches=[table.text[r] for r in rows], profile=next(profiles) if stored else ""))
     return words
 
 
-def _profiles(dataset: Dataset) -> list[str]:
-    """Return what each user says of themselves: profile text, then declared interests."""
+def _profiles(dataset: Dataset, users: np.ndarray) -> list[str]:
+    """Return what users (n,) say of themselves: profile text, then declared interests."""
+    if not users.size:  # nobody known: the usual request
+        return []
     table = dataset.user_table
-    said = (
-        [[text] if text else [] for text in table["text"]]
-        if "text" in table.columns
-        else [[] for _ in range(table.height)]
-    )
+    said: list[list[str]] = [[] for _ in users]
+    if "text" in table.columns:
+        for parts, text in zip(said, table["text"].gather(users).to_list(), strict=True):
+            parts.extend([text] if text else [])
     if "tags" in table.columns:
-        for texts, tags in zip(said, table["tags"].to_list(), strict=True):
-            texts.extend([", ".join(tags)] if isinstance(tags, list) and tags else [])
+        for parts, tags in zip(said, table["tags"].gather(users).to_list(), strict=True):
+            parts.extend([", ".join(tags)] if isinstance(tags, list) and tags else [])
     return [". ".join(parts) for parts in said]
 
 
@@ -123,4 +124,4 @@ def _is_past(time: float, moment: float, past_only: bool) -> bool:
     """Return whether a search counts at a moment."""
     if np.isnan(time) or np.isnan(moment):
         return not past_only
-    return time <= moment
+    return time < moment if past_only else time <= moment

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 N_EXAMPLES = 4
 LIST_LENGTH = 5
-PACKAGES = ("fuserec", "numpy", "scipy", "numba", "scikit-learn", "ctranslate2")
+PACKAGES = ("fuserec", "numpy", "scipy", "numba", "polars", "ctranslate2")
 SHARES = {"temporal": ("share",), "random": ("share",), "users": ("share", "given"), "cold-items": ("share",)}
 """Settings that a protocol reads."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -228,10 +229,15 @@ class Blend(Scorer):
 
     def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Blend:
         """Return the fusion with every part updated; the weights stay."""
-        other = type(self)(self.config, {n: p.updated(train, features, run) for n, p in self.parts.items()})
-        other._learnt = self._learnt
+        other = copy(self)
+        other.parts = {n: p.updated(train, features, run) for n, p in self.parts.items()}
         other._set_items(train, run)
-        other._fitted = True
+        return other
+
+    def without_user(self, user: int) -> Blend:
+        """Return the fusion of parts without the stored row of a user; nothing is learnt anew."""
+        other = copy(self)
+        other.parts = {name: part.without_user(user) for name, part in self.parts.items()}
         return other
 
     def state(self) -> State:

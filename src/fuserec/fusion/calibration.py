@@ -29,7 +29,7 @@ class Calibration:
         """Fit on scored candidates (n,) and whether each was what the person took (n,)."""
         if scores.size == 0:
             return cls(np.zeros(1), np.zeros(1))
-        from sklearn.isotonic import isotonic_regression
+        from scipy.optimize import isotonic_regression
 
         order = np.argsort(scores, kind="stable")
         scores, taken = scores[order].astype(np.float64), taken[order].astype(np.float64)
@@ -37,9 +37,7 @@ class Calibration:
         weights = np.diff(edges)
         centres = np.add.reduceat(scores, edges[:-1]) / weights
         rates = np.add.reduceat(taken, edges[:-1]) / weights
-        # The regression itself, not the estimator: that one interpolates, to NaN where two centres nearly agree.
-        fitted = isotonic_regression(rates, sample_weight=weights, y_min=0.0, y_max=1.0)
-        return cls(centres, np.asarray(fitted, dtype=np.float64))
+        return cls(centres, np.clip(isotonic_regression(rates, weights=weights).x, 0.0, 1.0))
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Return the probability of each score; beyond the knots the nearest one's."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 
 def ranges(n: int, parts: int) -> list[tuple[int, int]]:
     """Cut ``range(n)`` into at most ``parts`` contiguous, nearly equal, non-empty pieces."""
     parts = max(1, min(parts, n))
     edges = [n * p // parts for p in range(parts + 1)]
-    return [(lo, hi) for lo, hi in zip(edges[:-1], edges[1:], strict=True) if hi > lo]
+    return [(lo, hi) for lo, hi in pairwise(edges) if hi > lo]
 
 
 def over_ranges(work: Callable[[int, int], object], n: int, threads: int, pieces_per_thread: int = 4) -> None:

@@ -7,7 +7,6 @@ Row ``r`` with observations ``(column c, target t)`` is given the vector ``x`` t
 n being its number of observations. With ``nonnegative`` the minimum is taken over x ≥ 0.
 """
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -49,7 +48,7 @@ class Ridge:
 
     def of(self, n: int) -> NDArray[np.float64]:
         """Return float64 (f,): the ridge of a row with ``n`` observations."""
-        return self.fixed.astype(np.float64) + self.growing.astype(np.float64) * np.sqrt(n)
+        return np.asarray(self.fixed.astype(np.float64) + self.growing.astype(np.float64) * np.sqrt(n))
 
 
 def solve_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
@@ -97,3 +97,20 @@ def _neighbours(
     matrix = sparse.csr_matrix((np.concatenate(values), np.concatenate(columns), indptr), shape=(n, n))
     matrix.sort_indices()
     return matrix
+
+
+def row_products(a: Any, b: Any) -> np.ndarray:
+    """Return float32 (n, m): inner products of the rows of two matrices, dense or sparse."""
+    product = a @ b.T
+    return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), np.float32)
+
+
+def unit_rows(rows: Any) -> Any:
+    """Return rows of unit length, dense or sparse; zero rows stay zero."""
+    dense = isinstance(rows, np.ndarray)
+    squares = rows * rows if dense else rows.multiply(rows)
+    norms = np.sqrt(np.asarray(squares.sum(axis=1), np.float32).ravel())
+    factors = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    if dense:
+        return np.asarray(rows * factors[:, None], np.float32)
+    return sparse.csr_matrix(sparse.diags_array(factors) @ rows).astype(np.float32)

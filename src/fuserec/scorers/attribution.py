@@ -10,9 +10,11 @@ ROUNDING = 1e-6
 """A residual below this, relative to the score, is no evidence of anything."""
 
 
-def attributed(
-    scorer: str, sources: Iterable[tuple[EvidenceKind, int | None, float]], score: float
-) -> list[Evidence]:
+Source = tuple[EvidenceKind, int | None, float]
+"""(kind, key, contribution)."""
+
+
+def attributed(scorer: str, sources: Iterable[Source], score: float) -> list[Evidence]:
     """Return one row a source that contributes, and a residual row where they do not sum to the score.
 
     Parameters

@@ -160,6 +160,10 @@ class Scorer(ABC):
         """
         return self.fit(train, features, run) if self.capabilities.update == "exact" else self
 
+    def without_user(self, user: int) -> Self:
+        """Return the scorer without the stored row of a user: later rows move up; most scorers store none."""
+        return self
+
     def retuned(self, **changes: float) -> Self:
         """Return the fitted scorer with other values of ``tunable`` hyperparameters."""
         other = copy(self)

@@ -115,6 +115,12 @@ class Content(HistoryScorer):
             other._map = other._joined()
         return other
 
+    def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Content:
+        """Return the scorer for a dataset that grew: only new items or texts change what is alike."""
+        if features.lexical is self._lexical and features.sentence is self._sentence:
+            return self
+        return super().updated(train, features, run)
+
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps."""
         return decayed(q, self.config.recency)

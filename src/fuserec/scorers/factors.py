@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import copy
-from itertools import repeat
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from fuserec.numerics.hashing import reseed
-from fuserec.scorers.attribution import attributed
+from fuserec.scorers.attribution import Source, attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, known
 from fuserec.scorers.ratings import RatedHistories, rating_matrix, rating_scale
 from fuserec.settings import Settings
@@ -123,7 +122,7 @@ class RatingFactors(Scorer):
         user gives to anything.
         """
         _, users = self._users(q)
-        return np.clip(self._products(users, items), *self._scale)
+        return np.asarray(np.clip(self._products(users, items), *self._scale))
 
     def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
         """Return a row for every rated item, one for what holds without them, and one for any rounding.
@@ -158,8 +157,9 @@ class RatingFactors(Scorer):
         bases = self._offsets[items] + candidates @ centre
         rows: list[list[Evidence]] = []
         for base, part, score in zip(bases.tolist(), parts.T.tolist(), scores.tolist(), strict=True):
-            given = zip(repeat("item"), history.tolist(), part)
-            rows.append(attributed(self.name, [("bias", None, base), *given], score))
+            sources: list[Source] = [("bias", None, base)]
+            sources += [("item", item, share) for item, share in zip(history.tolist(), part, strict=True)]
+            rows.append(attributed(self.name, sources, score))
         return rows
 
     def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:

@@ -1,6 +1,5 @@
 """Item neighbours: what is taken, or rated in the same way, by the same people is alike."""
 
-
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -131,10 +131,8 @@ class Baseline:
         users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
         deviation = matrix.data.astype(np.float64) - mean
         of_user, of_item = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
-        n_user, n_item = (
-            np.bincount(index, minlength=size)
-            for index, size in zip((users, items), matrix.shape, strict=True)
-        )
+        n_user = np.bincount(users, minlength=matrix.shape[0])
+        n_item = np.bincount(items, minlength=matrix.shape[1])
         for _ in range(_SWEEPS):
             of_item = np.bincount(items, deviation - of_user[users], minlength=of_item.size) / (
                 damping + n_item
@@ -154,7 +152,7 @@ class Baseline:
     def residuals(self, rated: RatedHistories) -> np.ndarray:
         """Return float32 (n_rated,): ratings minus their baseline."""
         expected = self.mean + self.item_bias[rated.items] + self.user_bias(rated)[rated.rows]
-        return (rated.ratings - expected).astype(np.float32)
+        return np.asarray(rated.ratings - expected, dtype=np.float32)
 
     def expected(self, rated: RatedHistories, items: np.ndarray) -> np.ndarray:
         """Return float32 (n, m): the baseline of candidates a query (n, m)."""
@@ -165,7 +163,7 @@ class Baseline:
 
     def clipped(self, values: np.ndarray) -> np.ndarray:
         """Return float32: predictions cut to the scale."""
-        return np.clip(values, *self.scale).astype(np.float32)
+        return np.asarray(np.clip(values, *self.scale), dtype=np.float32)
 
     def state(self) -> State:
         """Return arrays and JSON."""

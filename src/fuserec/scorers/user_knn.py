@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +14,7 @@ from scipy import sparse
 from fuserec.errors import NotFittedError
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
+from fuserec.numerics.similar import row_products, unit_rows
 from fuserec.scorers.attribution import attributed
 from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scorer, Scores, chosen, known
 from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
@@ -127,7 +129,19 @@ class UserKNN(Scorer):
         if self.config.space == "text":
             vectors = features.lexical if features.sentence is None else features.sentence
             self._vectors = sparse.csr_matrix(vectors) if sparse.issparse(vectors) else vectors
-            self._readers = _unit(self._given @ self._vectors)
+            self._readers = unit_rows(self._given @ self._vectors)
+
+    def without_user(self, user: int) -> Self:
+        """Return the scorer without the stored row of a user: later rows move up, as the users do."""
+        self.require_fitted()
+        kept = np.delete(np.arange(self._given.shape[0]), user)
+        other = copy(self)
+        other._given, other._ties = self._given[kept], self._ties[kept]
+        other._ratings = None if self._ratings is None else self._ratings[kept]
+        other._prepare()
+        if self.config.space == "text":
+            other._readers = self._readers[kept]
+        return other
 
     @property
     def _shrinkage(self) -> float:
@@ -168,7 +182,7 @@ class UserKNN(Scorer):
         sizes = np.maximum(np.asarray(rows.sum(axis=1)).ravel(), 1.0)
         places = sparse.csr_matrix(sparse.diags_array(1.0 / sizes) @ rows) @ self._vectors
         words = self._words(text)
-        return _unit(places if words is None else places + words[span])
+        return unit_rows(places if words is None else places + words[span])
 
     def _words(self, text: TextVectors | None) -> Any:
         """Return the vectors of the words of queries in the space in use, where there are any."""
@@ -182,7 +196,7 @@ class UserKNN(Scorer):
         from fuserec.numerics.similarity import similarity_rows
 
         if self.config.space == "text":
-            values = _product(self._read(rows, q.text, slice(lo, hi)), self._readers)
+            values = row_products(self._read(rows, q.text, slice(lo, hi)), self._readers)
         else:
             values = similarity_rows(self._reference, rows, shrinkage=self._shrinkage, threads=self._threads)
         own = self._own(q)[lo:hi]
@@ -290,9 +304,9 @@ class UserKNN(Scorer):
         if self.config.space == "text":
             readers, words = self._readers[users], self._words(q.text)
             weights = row.data / max(float(row.data.sum()), 1.0)
-            parts[:, :-1] = _product(readers, self._vectors[history]) * weights
+            parts[:, :-1] = row_products(readers, self._vectors[history]) * weights
             if words is not None:
-                parts[:, -1] = _product(readers, words[query : query + 1])[:, 0]
+                parts[:, -1] = row_products(readers, words[query : query + 1])[:, 0]
             return parts
         theirs = self._compared[users][:, history].tocsc()
         shared = theirs.copy()
@@ -338,23 +352,6 @@ def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_mat
     """Rebuild a sparse matrix from :func:`_arrays`."""
     parts = (arrays[f"{name}.values"], arrays[f"{name}.indices"], arrays[f"{name}.indptr"])
     return sparse.csr_matrix(parts, shape=shape)
-
-
-def _product(a: Any, b: Any) -> np.ndarray:
-    """Return float32 (n, m): inner products of the rows of two matrices, dense or sparse."""
-    product = a @ b.T
-    return np.asarray(product if isinstance(product, np.ndarray) else product.toarray(), np.float32)
-
-
-def _unit(rows: Any) -> Any:
-    """Return rows of unit length, dense or sparse; zero rows stay zero."""
-    dense = isinstance(rows, np.ndarray)
-    squares = rows * rows if dense else rows.multiply(rows)
-    norms = np.sqrt(np.asarray(squares.sum(axis=1), np.float32).ravel())
-    factors = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    if dense:
-        return np.asarray(rows * factors[:, None], np.float32)
-    return sparse.csr_matrix(sparse.diags_array(factors) @ rows).astype(np.float32)
 
 
 @kernel
