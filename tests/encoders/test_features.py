@@ -120,3 +120,26 @@ def test_without_a_language_model_words_alone_read_with_a_notice(tmp_path, caplo
 def test_unknown_keys_are_named():
     with pytest.raises(ConfigError, match="unknown key 'use_sentense'; did you mean 'use_sentence'"):
         FeatureConfig.parse({"use_sentense": "never"}, "[features]")
+
+
+def test_a_query_is_read_by_words_alone_where_the_language_model_is_missing(caplog):
+    from fuserec.encoders.base import WeightsError
+    from fuserec.encoders.features import FeatureConfig, ItemFeatures
+    from fuserec.encoders.sentence import SentenceEncoder
+    from fuserec.encoders.whitening import Whitening
+    from fuserec.testing.small import small_dataset
+
+    class Elsewhere(SentenceEncoder):
+        """An encoder whose weights are on another machine."""
+
+        def encode(self, texts, run):
+            raise WeightsError("the weights are not here: install them")
+
+    run = RunOptions(threads=1)
+    features = ItemFeatures.build(small_dataset(0), FeatureConfig(use_sentence="never"), run)
+    vectors = np.random.default_rng(0).standard_normal((features.n_items, 8)).astype(np.float32)
+    moved = replace(features, sentence=vectors, sentence_encoder=Elsewhere(), whitening=Whitening.fit(vectors))
+    read = moved.read([features.lexical_encoder.terms[0]], run)
+    assert read.sentence is None
+    assert read.lexical.nnz == 1
+    assert "install them" in caplog.text

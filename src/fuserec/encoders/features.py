@@ -130,10 +130,16 @@ class ItemFeatures:
         return self.has_text.size
 
     def read(self, texts: Sequence[str], run: RunOptions) -> TextVectors:
-        """Return the vectors of query texts, made as the items' were."""
+        """Return the vectors of query texts, made as the items' were.
+
+        Where a model has moved to a machine without its language model, words alone are read, with a notice.
+        """
         sentence = None
         if self.sentence_encoder is not None and self.whitening is not None:
-            sentence = self.whitening.apply(self.recent.encode(self.sentence_encoder, texts, run))
+            try:
+                sentence = self.whitening.apply(self.recent.encode(self.sentence_encoder, texts, run))
+            except (MissingExtraError, WeightsError) as error:
+                log.warning("the words of this query are read without the language model: %s", error)
         lexical = sparse.csr_matrix(self.lexical_encoder.encode(list(texts), run))
         return TextVectors(lexical, sentence, np.array([bool(t.strip()) for t in texts], dtype=bool))
 

@@ -79,6 +79,7 @@ class SentenceEncoder:
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._expected: str | None = None
+        self._stored: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -102,7 +103,12 @@ class SentenceEncoder:
 
     @property
     def fingerprint(self) -> str:
-        """Name, content hash, backend, precision, and length: equal fingerprints, equal vectors."""
+        """Name, content hash, backend, precision, and length: equal fingerprints, equal vectors.
+
+        That of a stored encoder is known before its weights are loaded, and checked when they are.
+        """
+        if self._loaded is None and self._stored is not None:
+            return str(self._stored["fingerprint"])
         return self._fingerprint(self._parts(RunOptions()))
 
     def load(self, run: RunOptions) -> Self:
@@ -168,6 +174,8 @@ class SentenceEncoder:
 
     def state(self) -> State:
         """Return no arrays, and configuration and fingerprint as JSON: weights are named, not copied."""
+        if self._loaded is None and self._stored is not None:
+            return {}, dict(self._stored)
         return {}, {
             "config": self.config.model_dump(mode="json"),
             "fingerprint": self.fingerprint,
@@ -188,6 +196,7 @@ class SentenceEncoder:
         try:
             encoder = cls(SentenceConfig.model_validate(info["config"]), folder)
             encoder._expected = str(info["fingerprint"])
+            encoder._stored = {key: info[key] for key in ("config", "fingerprint", "dim")}
         except (KeyError, ValueError) as fault:
             raise ModelFormatError(
                 f"the sentence encoder of this model is damaged ({one_line(fault)}): fit it again"

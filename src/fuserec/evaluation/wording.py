@@ -187,12 +187,18 @@ def _of_a_thousand(model: ModelResult) -> str:
     return ""
 
 
+FEWEST = 30
+"""A segment of fewer users says nothing that could be generalised."""
+
+
 def _weakest(model: ModelResult, metric: str) -> str:
     """Say for whom the model does least well."""
     values = {
         name: estimate.value
         for name, segment in model.segments.items()
-        if (estimate := segment.metrics.get(metric)) is not None and estimate.value is not None
+        if segment.users >= FEWEST
+        and (estimate := segment.metrics.get(metric)) is not None
+        and estimate.value is not None
     }
     if len(values) < 2:
         return ""
