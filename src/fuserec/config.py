@@ -93,6 +93,8 @@ def load_config(path: Path) -> RecommenderConfig:
         raise ConfigError(f"configuration {path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"configuration {path}: not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"configuration {path}: not TOML: nested too deeply") from None
     config = RecommenderConfig.parse(values, f"configuration {path}")
     create_parts(config.parts)  # so that a wrong hyperparameter fails here, not after an hour
     return config

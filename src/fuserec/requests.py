@@ -183,7 +183,10 @@ def _assembled(
     span = slice(int(dataset.indptr[user]), int(dataset.indptr[user + 1])) if user >= 0 else slice(0, 0)
     ratings = np.array([np.nan if e.rating is None else e.rating for e, _ in events], dtype=np.float32)
     times = np.array([np.nan if e.time is None else e.time for e, _ in events], dtype=np.float64)
-    stored = stored_words(dataset, np.array([user]), np.array([np.nan]), past_only=False)[0]
+    moment = np.nan if query.at is None else float(query.at)
+    stored = stored_words(dataset, np.array([user]), np.array([moment]), past_only=False)[0]
+    later = int(np.sum(rows.time[span] > moment))  # none where either is unknown; the rows are oldest first
+    span = slice(span.start, span.stop - later)
     every_time = np.concatenate([rows.time[span], times])
     moments = every_time[np.isfinite(every_time)]
     at = query.at if query.at is not None else (float(moments.max()) if moments.size else float("nan"))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fuserec.fusion.candidates import CandidateTable
 from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS
-from fuserec.fusion.search import SHRINK, BlendWeights, Objective, constants, learn, singles
+from fuserec.fusion.search import FLOOR, SHRINK, BlendWeights, Objective, constants, learn, singles
 from fuserec.run import RunOptions
 
 RUN = RunOptions(threads=1)
@@ -227,6 +227,15 @@ def test_words_are_heard_where_they_are_all_there_is():
     deaf, heard = learn(t, HEAD, RUN), learn(t, HEAD, RUN, reads=reads)
     assert deaf.weights[alone, reads].sum() < 0.5
     assert heard.weights[alone, reads].sum() == pytest.approx(0.5)
-    np.testing.assert_array_equal(heard.weights[rest], deaf.weights[rest])
+    np.testing.assert_allclose(heard.weights[rest], deaf.weights[rest], atol=0.01)
     t.cohorts[:] = alone  # now validation has such queries, and says that words do not help
     assert learn(t, HEAD, RUN, reads=reads).weights[alone, reads].sum() < 0.5
+
+
+def test_a_part_that_reads_words_keeps_a_floor_of_weight():
+    """Without it an item that nobody has taken yet would have no score for anybody with a history."""
+    t = random_table(5, signal=(3.0, 3.0, 0.0))
+    reads = np.array([False, False, True])
+    found = learn(t, HEAD, RUN, reads=reads)
+    assert (found.weights[:, 2] >= FLOOR - 1e-9).all()
+    np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)

@@ -82,6 +82,8 @@ def read_settings(path: Path | None) -> FolderSettings:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML (nested too deeply)") from None
     settings = FolderSettings.parse(values, str(path))
     _check(settings, path)
     return settings

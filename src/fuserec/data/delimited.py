@@ -53,6 +53,9 @@ def read_delimited(
     DataError
         For a header that repeats a name, or text that cannot be taken apart.
     """
+    if not data.strip():
+        raise DataError(f"{where}: the file is empty")
+    csv.field_size_limit(max(csv.field_size_limit(), len(data)))  # a cell may hold a whole description
     if len(separator) > 1:
         data, separator = data.replace(separator.encode(), _UNIT.encode()), _UNIT
     first = 1

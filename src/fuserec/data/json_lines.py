@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from polars.exceptions import PolarsError
 
 from fuserec.data.check import Findings
 from fuserec.errors import DataError
+
+_DEEP = re.compile(rb"(?:\{[^{}]*){32}")
+"""Objects in objects so deep that polars takes minutes over their type."""
 
 _LONGEST_LINE = 16 * 2**20
 """Characters; a line beyond this is damage, not a record."""
@@ -26,10 +30,11 @@ def read_json_lines(data: bytes, where: str, findings: Findings) -> pl.DataFrame
     """
     if data.lstrip()[:1] == b"[":
         return _array(data, where)
-    try:
-        return plain_columns(pl.read_ndjson(data, infer_schema_length=None))
-    except PolarsError:
-        pass  # polars names neither the line nor the fault: read line by line
+    if not _DEEP.search(data):
+        try:
+            return plain_columns(pl.read_ndjson(data, infer_schema_length=None))
+        except PolarsError:
+            pass  # polars names neither the line nor the fault: read line by line
     records = json_records(data, where, findings)
     return columns_of(records, where)
 

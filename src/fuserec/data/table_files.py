@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from fuserec.data.check import Findings
 from fuserec.data.delimited import infer_types, read_delimited
@@ -79,7 +79,7 @@ def _parquet(data: bytes, path: Path) -> pl.DataFrame:
     """Read Parquet."""
     try:
         return plain_columns(pl.read_parquet(io.BytesIO(data)))
-    except PolarsError as error:
+    except (PolarsError, PanicException) as error:  # damaged pages make polars panic
         raise DataError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
 
 

@@ -12,33 +12,46 @@ def merged_table(old: pl.DataFrame, new: pl.DataFrame, position: np.ndarray, hei
     Columns that only one side has are kept; a new row's missing value (an empty text or list is one, too) never
     erases an old one. A column whose two types differ becomes text.
     """
-    index = pl.int_range(height, eager=True).cast(pl.UInt32).alias("#")
-    frame = pl.DataFrame({"#": index})
-    old = old.with_columns(index.head(old.height))
-    new = new.with_columns(pl.Series("#", position.astype(np.uint32)))
-    for name in [c for c in new.columns if c != "#" and c in old.columns]:
-        if old.schema[name] != new.schema[name]:
-            old, new = (t.with_columns(_as_text(t[name])) for t in (old, new))
-    columns = [c for c in old.columns if c != "#"] + [c for c in new.columns if c not in old.columns]
-    both = frame.join(old, on="#", how="left", maintain_order="left").join(
-        new, on="#", how="left", maintain_order="left", suffix="#new"
-    )
-    return both.select(
-        pl.coalesce(_given(f"{c}#new", both.schema[c]), c, f"{c}#new").alias(c)
-        if f"{c}#new" in both.columns
-        else pl.col(c)
-        for c in columns
-    )
+    # By column, not by expression: there a column called ``*`` or ``^...$`` would be a pattern.
+    old_rows = _rows(np.arange(old.height), height)
+    new_rows = _rows(position, height)
+    columns = []
+    for name in dict.fromkeys([*old.columns, *new.columns]):
+        sides = [table[name] if name in table.columns else None for table in (old, new)]
+        before, after = sides
+        if before is not None and after is not None and before.dtype != after.dtype:
+            before, after = _as_text(before), _as_text(after)
+        earlier = None if before is None else before.gather(old_rows)
+        later = None if after is None else after.gather(new_rows)
+        columns.append(_joined(earlier, later))
+    return pl.DataFrame(columns)
 
 
-def _given(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return a column with null for what says nothing: an item that is only named in an event has an empty title."""
-    values = pl.col(column)
-    if dtype == pl.String:
-        return pl.when(values.str.len_bytes() > 0).then(values)
-    if isinstance(dtype, pl.List):
-        return pl.when(values.list.len() > 0).then(values)
-    return values
+def _rows(position: np.ndarray, height: int) -> pl.Series:
+    """Return which row of a table stands at each place, null for none; of several the last."""
+    rows = np.full(height, -1, dtype=np.int64)
+    rows[position] = np.arange(position.size)
+    found = pl.Series(rows)
+    return found.set(found < 0, None)
+
+
+def _joined(old: pl.Series | None, new: pl.Series | None) -> pl.Series:
+    """Return the new values where they say something, the old ones elsewhere."""
+    if old is None or new is None:
+        only = new if old is None else old
+        assert only is not None
+        return only
+    kept = new.zip_with(_given(new), old)
+    return kept.zip_with(kept.is_not_null(), new)
+
+
+def _given(column: pl.Series) -> pl.Series:
+    """Return where a value says something: an item that is only named in an event has an empty title."""
+    if column.dtype == pl.String:
+        return (column.str.len_bytes() > 0).fill_null(value=False)
+    if isinstance(column.dtype, pl.List):
+        return (column.list.len() > 0).fill_null(value=False)
+    return column.is_not_null()
 
 
 def _as_text(column: pl.Series) -> pl.Series:

@@ -101,9 +101,14 @@ class Blend(Scorer):
         self._threads = run.threads
 
     def _drop_unused(self) -> None:
-        """Leave out parts that no cohort gives weight and no rating needs, unless they answer when nothing is known."""
+        """Leave out parts that no cohort gives weight and no rating needs.
+
+        Those that answer when nothing is known of the query, or of the item but its text, always stay.
+        """
         learnt = self._learnt
-        last_resort = np.array(["anyone" in part.capabilities.answers for part in self.parts.values()])
+        last_resort = np.array(
+            [bool(part.capabilities.answers & {"anyone", "text"}) for part in self.parts.values()]
+        )
         used = (learnt.weights.weights > 0).any(axis=0) | (learnt.ratings > 0) | last_resort
         for name in [n for n, keep in zip(self.parts, used, strict=True) if not keep]:
             log.info("part %s brings nothing on validation and is left out", name)

@@ -32,6 +32,9 @@ SURE = 2.0
 """An offset is kept where its gain, query by query, is above this many standard errors: the best of two dozen trials
 gains something on noise as well."""
 
+FLOOR = 0.02
+"""Smallest weight of a part that reads words: without it an item added a second ago would have no score at all."""
+
 SHRINK = 200
 """A cohort with this many validation targets stands half on its own weights; with fewer it takes the global ones."""
 
@@ -124,14 +127,35 @@ def _blended_gains(
 
 
 class Objective:
-    """NDCG of a candidate table under weights and offsets, for some of its queries."""
+    """NDCG of a candidate table under weights and offsets, for some of its queries.
 
-    def __init__(self, table: CandidateTable, item_cohort: np.ndarray, depth: int, threads: int) -> None:
+    ``reads`` (bool (n_parts,)) marks the parts that read words: they alone know items that nobody has taken yet, so
+    none of their weights may fall under :data:`FLOOR`.
+    """
+
+    def __init__(
+        self,
+        table: CandidateTable,
+        item_cohort: np.ndarray,
+        depth: int,
+        threads: int,
+        reads: np.ndarray | None = None,
+    ) -> None:
         self.table, self.depth, self.threads = table, depth, threads
+        self.floor = np.zeros(len(table.names)) if reads is None else FLOOR * reads
         self.constants = constants(table)
         divided = table.scores / self.constants[table.cohorts[table.rows]]
         self.scores = np.where(table.answered, divided, np.nan).astype(np.float32)
         self.item_cohort = item_cohort[table.items]
+
+    def allowed(self, weights: np.ndarray) -> np.ndarray:
+        """Return float64 (n_parts,): the weights with the floor kept, summing to 1."""
+        weights = weights / weights.sum()
+        low = weights < self.floor
+        rest = weights[~low].sum()
+        if not low.any() or rest == 0:
+            return weights
+        return np.where(low, self.floor, weights * (1.0 - self.floor[low].sum()) / rest)
 
     def gains(self, weights: np.ndarray, offsets: np.ndarray, queries: np.ndarray) -> np.ndarray:
         """Return float64 (n,): NDCG of each of the queries."""
@@ -172,20 +196,23 @@ def learn(
     reads : bool (n_parts,), optional
         The parts that read the words of a query.
     """
-    objective = Objective(table, item_cohort, depth, run.threads)
+    objective = Objective(table, item_cohort, depth, run.threads, reads)
     everyone = np.arange(len(table))
     n_parts = len(table.names)
-    starts = [*np.eye(n_parts), np.full(n_parts, 1.0 / n_parts)]
+    starts = [objective.allowed(w) for w in (*np.eye(n_parts), np.full(n_parts, 1.0 / n_parts))]
     zero = np.zeros(len(ITEM_COHORTS))
     ranked = sorted(starts, key=lambda w: objective(w, zero, everyone), reverse=True)
+    alone = max(np.eye(n_parts), key=lambda w: objective(w, zero, everyone))
     found = [_ascend(objective, w, zero, everyone, run, offsets_too=True) for w in (ranked[0], starts[-1])]
     best, tried, _ = max(found, key=lambda f: f[2])
     offsets = _proven(objective, best, tried, everyone)
     if (offsets != tried).any():  # the weights were found beside other offsets
         again = [_ascend(objective, w, offsets, everyone, run, offsets_too=False) for w in (best, ranked[0])]
-        best, _, reached = max(again, key=lambda f: f[2])
-        if objective(ranked[0], zero, everyone) > reached:  # never below the best part alone
-            best, offsets = ranked[0], zero
+        best = max(again, key=lambda f: f[2])[0]
+    if objective(alone, zero, everyone) > objective(
+        best, offsets, everyone
+    ):  # never below the best part alone
+        best, offsets = alone, zero
     rows = np.tile(best, (len(QUERY_COHORTS), 1))
     for cohort in range(len(QUERY_COHORTS)):
         queries = np.flatnonzero(table.cohorts == cohort)
@@ -221,7 +248,7 @@ def _cohort_weights(
     """Return a cohort's own weights pulled to the global ones, or those of a part that alone does better."""
     own, _, _ = _ascend(objective, start, offsets, queries, run, offsets_too=False)
     trust = queries.size / (queries.size + SHRINK)
-    choices = [trust * own + (1 - trust) * start, own, start, *np.eye(start.size)]
+    choices = [trust * own + (1 - trust) * start, start, *np.eye(start.size)]
     return max(choices, key=lambda w: objective(w, offsets, queries))
 
 
@@ -260,7 +287,7 @@ def _ascend(
         before = best
         for part in range(weights.size):
             run.check()
-            for trial in _trials(weights, part):
+            for trial in map(objective.allowed, _trials(weights, part)):
                 value = objective(trial, offsets, queries)
                 if value > best:
                     best, weights = value, trial
@@ -279,14 +306,14 @@ def _ascend(
 
 
 def _trials(weights: np.ndarray, part: int) -> list[np.ndarray]:
-    """Return the weight vectors that differ in one part, each summing to 1."""
+    """Return the weight vectors that differ in one part; they need not sum to 1."""
     values = weights[part] * np.array(STEPS) if weights[part] > 0 else np.array(FRESH)
     trials = []
     for value in values:
         trial = weights.copy()
         trial[part] = value
         if trial.sum() > 0:
-            trials.append(trial / trial.sum())
+            trials.append(trial)
     return trials
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_ROOM = 64 * 2**20
+"""Bytes that have to be free where compiled code is kept."""
 
 _FUSE = {"contract"}
 # NaN, infinities and division keep their meaning.
@@ -22,7 +26,8 @@ _REASSOCIATE = {"contract", "reassoc", "nsz"}
 
 def _cache_is_possible() -> bool:
     """Return whether compiled code can be kept: beside the source, in the user's or a temporary folder."""
-    if "NUMBA_CACHE_DIR" in os.environ or os.access(Path(__file__).parent, os.W_OK):
+    here = Path(__file__).parent
+    if "NUMBA_CACHE_DIR" in os.environ or (os.access(here, os.W_OK) and _has_room(here)):
         return True
     import platformdirs
 
@@ -31,10 +36,15 @@ def _cache_is_possible() -> bool:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
+        if os.access(folder, os.W_OK) and _has_room(folder):
             os.environ["NUMBA_CACHE_DIR"] = str(folder)
             return True
     return False
+
+
+def _has_room(folder: Path) -> bool:
+    """Return whether a disk can take compiled code: on a full one the compiler's own writing would stop the work."""
+    return shutil.disk_usage(folder).free > _ROOM
 
 
 @functools.cache

@@ -47,7 +47,7 @@ class Catalogue:
         blank = pl.DataFrame(
             [pl.Series(name, [None] * ids.len(), dtype=kind) for name, kind in self.table.schema.items()]
         )
-        table = pl.concat([self.table, blank]).with_columns(_filled(self.table))
+        table = _filled(pl.concat([self.table, blank]))
         return Catalogue(pl.concat([self.ids, ids.alias(self.ids.name)]), table)
 
     def take(self, rows: np.ndarray) -> Catalogue:
@@ -151,18 +151,21 @@ def aligned(table: pl.DataFrame, old: pl.Series, new: pl.Series) -> pl.DataFrame
     frame = table.with_columns(pl.int_range(table.height, dtype=pl.Int32).alias("\x1fplace"))
     wanted = pl.DataFrame({"\x1fplace": place})
     joined = wanted.join(frame, on="\x1fplace", how="left", maintain_order="left").drop("\x1fplace")
-    return joined.with_columns(_filled(table))
+    return _filled(joined)
 
 
-def _filled(table: pl.DataFrame) -> list[pl.Expr]:
-    """Return expressions that put "" and [] in place of null."""
-    out: list[pl.Expr] = []
-    for name, kind in table.schema.items():
-        if kind == pl.String:
-            out.append(pl.col(name).fill_null(""))
-        elif isinstance(kind, pl.List):
-            out.append(pl.col(name).fill_null(pl.lit([], dtype=kind)))
-    return out
+def _filled(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with "" and [] in place of null.
+
+    By column, not by expression: there a column called ``*`` or ``^...$`` would be a pattern.
+    """
+    columns = table.get_columns()
+    for place, column in enumerate(columns):
+        if column.dtype == pl.String:
+            columns[place] = column.fill_null("")
+        elif isinstance(column.dtype, pl.List):
+            columns[place] = column.fill_null(pl.Series([[]], dtype=column.dtype))
+    return pl.DataFrame(columns)
 
 
 def _literal_list(text: str) -> list[str]:

@@ -10,6 +10,9 @@ import polars as pl
 EARLIEST, LATEST = 631_152_000.0, 4_102_444_800.0
 """Unix seconds of 1990-01-01 and 2100-01-01: what lies outside is no time of an interaction."""
 
+_LARGEST = float(np.finfo(np.float32).max)
+"""What is larger would become infinite where it is stored."""
+
 _UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
 _PATTERNS = (
     "%Y-%m-%dT%H:%M:%S%.f%#z",
@@ -59,7 +62,7 @@ def numbers(column: pl.Series) -> Numbers:
         cast = column.cast(pl.Float64, strict=False)
         missing = (column.fill_null("") == "").to_numpy()
     values = cast.fill_null(np.nan).to_numpy()
-    finite = np.isfinite(values)
+    finite = np.abs(values) <= _LARGEST  # never true of NaN
     return Numbers(np.where(finite, values, np.nan), missing, ~finite & ~missing)
 
 

@@ -77,7 +77,9 @@ def text_column(column: pl.Series) -> pl.Series:
         whole = column.fill_nan(None).drop_nulls()
         if ((whole.round() == whole) & (whole.abs() < 2.0**53)).all():
             return column.fill_nan(None).cast(pl.Int64, strict=False).cast(pl.String)
-    return column.cast(pl.String)
+    if kind == pl.Duration:
+        return column.dt.to_string("iso")
+    return column.cast(pl.String, strict=False)  # bytes that are no text become null
 
 
 def clean_lists(lists: pl.Series, where: str, findings: Findings) -> pl.Series:
