@@ -122,7 +122,7 @@ def test_requests_that_are_refused(quick: Recommender) -> None:
         ({"min_probability": float("nan")}, "from 0 to 1"),
         ({"language": "fr"}, "en or zh"),
         ({"history": [Event(item=item, kind="hug")]}, "unknown kind 'hug'"),
-        ({"history": [Event(item=item, rating=float("inf"))]}, "no finite number"),
+        ({"history": [Event(item=item, rating=float("inf"))]}, "a finite number"),
         ({"history": [7]}, "type int"),
         ({"history": ["x"] * 10_001}, "at most 10,000"),
         ({"text": "x" * 20_001}, "at most 20,000"),

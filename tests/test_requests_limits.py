@@ -23,10 +23,10 @@ def data() -> Dataset:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        (Event("i0", time=NAN), "time nan"),
-        (Event("i0", time=-INF), "time -inf"),
-        (Event("i0", kind="watch", seconds=-60.0), "-60.0 seconds"),  # it would divide by zero
-        (Event("i0", kind="watch", seconds=INF), "inf seconds"),
+        (Event("i0", time=NAN), "time .* nan"),
+        (Event("i0", time=-INF), "time .* -inf"),
+        (Event("i0", kind="watch", seconds=-60.0), "seconds .* -60.0"),  # it would divide by zero
+        (Event("i0", kind="watch", seconds=INF), "seconds .* inf"),
     ],
 )
 def test_an_event_that_cannot_be(data, event, said):

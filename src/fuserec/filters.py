@@ -39,13 +39,12 @@ def parse_filters(texts: Iterable[str]) -> dict[str, dict[str, list[str]]]:
 
 def _condition(text: str) -> tuple[str, str, str]:
     """Return column, operator and value of ``year>=1990``, ``brand=OPI`` or ``categories!=Games``."""
-    match = re.match(r"^\s*([^<>=!]+?)\s*(>=|<=|!=|=|>|<)\s*(.*?)\s*$", text)
-    if not match:
+    match = re.fullmatch(r"([^<>=!]+)(>=|<=|!=|=|>|<)(.*)", text, re.DOTALL)  # nothing here backtracks
+    if not match or not match[1].strip():
         raise RequestError(
             f"filter {text!r}: write COLUMN OPERATOR VALUE, e.g. year>=1990 (operators: {' '.join(OPERATORS)})"
         )
-    column, operator, value = match.groups()
-    return column, operator, value
+    return match[1].strip(), match[2], match[3].strip()
 
 
 def allowed_items(table: pl.DataFrame, filters: Filters) -> np.ndarray:
@@ -57,6 +56,11 @@ def allowed_items(table: pl.DataFrame, filters: Filters) -> np.ndarray:
         For an unknown column or operator, or a value that cannot be compared with the column.
     """
     mask = np.ones(table.height, dtype=bool)
+    if not isinstance(filters, Mapping) or not all(isinstance(column, str) for column in filters):
+        raise RequestError(
+            'filters: has to be a mapping of columns to conditions, e.g. {"year": {">=": 1990}}, '
+            f"not {' '.join(repr(filters).split())[:60]}"
+        )
     for column, condition in filters.items():
         if column not in table.columns:
             raise RequestError(
@@ -93,7 +97,7 @@ def _holds(column: pl.Series, operator: str, value: Any) -> np.ndarray:
     if column.dtype.is_numeric():
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
         if np.isnan(number):
             raise RequestError(f"filter on {column.name!r}: {value!r} is not a number")

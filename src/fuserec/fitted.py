@@ -12,7 +12,7 @@ from fuserec.errors import RequestError, nearest
 from fuserec.filters import Filters, allowed_items
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.topk import top_k
-from fuserec.requests import left_out, shown_id, well_formed
+from fuserec.requests import id_list, left_out, shown_id, well_formed
 from fuserec.search import SearchIndex
 
 NAMED_AT_MOST = 50_000
@@ -71,7 +71,7 @@ class Fitted:
 
     def item(self, identifier: str) -> int:
         """Return the index of an item id, or raise a RequestError that names the nearest."""
-        index = self.dataset.items.index(well_formed(identifier))
+        index = self.dataset.items.index(well_formed(identifier, "item"))
         if index < 0:
             known = self.dataset.items.ids(range(min(len(self.dataset.items), NAMED_AT_MOST)))
             hint = nearest(identifier, known) if len(identifier) <= LONG else ""
@@ -95,9 +95,9 @@ def eligible(
     )
     if candidates is not None:
         listed = np.zeros(n_items, dtype=bool)
-        listed[[model.item(identifier) for identifier in candidates]] = True
+        listed[[model.item(identifier) for identifier in id_list(candidates, "candidates")]] = True
         allowed &= listed
-    names = [well_formed(identifier) for identifier in exclude]
+    names = id_list(exclude, "exclude")
     indices = model.dataset.items.indices(names)
     allowed[indices[indices >= 0]] = False
     unknown = [name for name, index in zip(names, indices, strict=True) if index < 0]

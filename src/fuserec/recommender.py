@@ -13,7 +13,7 @@ import numpy as np
 from fuserec.additions import Rows, additions
 from fuserec.answers import Answer, RecommendedItem
 from fuserec.config import RecommenderConfig
-from fuserec.data.query import Event, Query
+from fuserec.data.query import Event
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
@@ -22,7 +22,18 @@ from fuserec.fitted import Fitted, eligible, listed
 from fuserec.fusion.blend import Blend
 from fuserec.numerics.topk import top_k
 from fuserec.reasons import Language, readable, reason
-from fuserec.requests import DEFAULT_K, MAX_K, batch, list_length, resolve, shown_id, well_formed
+from fuserec.requests import (
+    DEFAULT_K,
+    MAX_K,
+    batch,
+    finite,
+    id_list,
+    list_length,
+    query_of,
+    resolve,
+    shown_id,
+    well_formed,
+)
 from fuserec.run import RunOptions
 from fuserec.search import joined_ranks, vector_scores
 
@@ -110,8 +121,7 @@ class Recommender:
             cleaned as any data are.
         run : RunOptions, optional
         """
-        if new is None:
-            new = additions(interactions, items, users, self.fitted.dataset.info)
+        new = additions(interactions, items, users, self.fitted.dataset.info, new)
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
             old = self.fitted
@@ -148,7 +158,7 @@ class Recommender:
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
             old = self.fitted
-            index = old.dataset.users.index(well_formed(user))
+            index = old.dataset.users.index(well_formed(user, "user"))
             if index < 0:
                 raise RequestError(
                     f"user {shown_id(user)} is not known to this model: there is nothing to forget"
@@ -209,7 +219,7 @@ class Recommender:
         RequestError
             For k < 1, an unknown candidate, column or kind, or a history of which no item is known.
         """
-        query = Query(user, tuple(history), text, dict(context or {}), at)
+        query = query_of(user, history, text, context, at)
         model, run = self.fitted, run or RunOptions(threads=1)
         if k is None:
             k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
@@ -254,7 +264,8 @@ class Recommender:
         """
         model, run = self.fitted, run or RunOptions()
         k = list_length(k, model.dataset)
-        indices = model.dataset.users.indices(well_formed(user) for user in users)
+        users = id_list(users, "users")
+        indices = model.dataset.users.indices(users)
         if (indices < 0).any():
             unknown = shown_id(users[int(np.argmin(indices))])
             raise RequestError(f"user {unknown} is not known to this model")
@@ -291,7 +302,7 @@ class Recommender:
         model = self.fitted
         _check_request(None, language)
         index = model.item(item)
-        request = resolve(Query(user, tuple(history), text), model.dataset)
+        request = resolve(query_of(user, history, text), model.dataset)
         q = batch([request], model.features, RunOptions(threads=1))
         scores = model.fused.score(q)
         values, answered = scores.values[0], scores.answered[0]
@@ -318,12 +329,11 @@ class Recommender:
         self, text: str, k: int = 10, *, user: str | None = None, filters: Filters | None = None
     ) -> Answer:
         """Return items for a text: words (BM25) and meaning (vectors) joined, and a named user's taste."""
-        model = self.fitted
+        model, text = self.fitted, well_formed(text, "search: the text")
         k = list_length(k, model.dataset)
         if not text.strip():
             raise RequestError("search: the text is empty; give a few words")
-        request = resolve(Query(user, (), text), model.dataset)
-        text = well_formed(text)
+        request = resolve(query_of(user, (), text), model.dataset)
         read = model.features.read([text], RunOptions(threads=1))
         table = model.dataset.item_table
         allowed = np.ones(table.height, dtype=bool) if filters is None else allowed_items(table, filters)
@@ -350,6 +360,7 @@ class Recommender:
         """Return what the model is: data, parts, weights, validation figures, what is stale or pending."""
         model = self.fitted
         data = model.dataset
+        encoder = model.features.sentence_encoder
         return {
             "dataset": {
                 "name": data.info.name,
@@ -359,9 +370,7 @@ class Recommender:
                 "interactions": data.n_interactions,
                 "fingerprint": data.fingerprint,
             },
-            "encoder": model.features.sentence_encoder.fingerprint
-            if model.features.sentence_encoder
-            else "lexical",
+            "encoder": encoder.fingerprint if encoder else "lexical",
             "parts": {name: part.config.model_dump(mode="json") for name, part in model.fused.parts.items()},
             "weights": model.fused.weights_table(),
             "seed": model.seed,
@@ -387,5 +396,5 @@ def _check_request(min_probability: float | None, language: str) -> None:
     """Refuse a threshold or a language that is not allowed."""
     if language not in get_args(Language):
         raise RequestError(f"language {language!r}: reasons are written in {' or '.join(get_args(Language))}")
-    if min_probability is not None and not 0 <= min_probability <= 1:
-        raise RequestError(f"min_probability = {min_probability!r}: has to be from 0 to 1")
+    if min_probability is not None:
+        finite(min_probability, "min_probability =", 0, 1)

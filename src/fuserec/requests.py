@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,10 @@ MAX_EVENTS = 10_000
 MAX_TEXT = 20_000
 """Limits on what a request may bring: everything from outside has one."""
 
+_FAR = 1e11
+"""Unix seconds of no moment of ours, in the year 5138: who sends more means milliseconds."""
+
+_LARGEST = float(np.finfo(np.float32).max)
 _SHOWN = 60
 """Characters of an id that a message repeats."""
 
@@ -76,8 +80,8 @@ def resolve(query: Query, dataset: Dataset) -> Request:
     _check_limits(query)
     query = replace(
         query,
-        user=None if query.user is None else well_formed(query.user),
-        text=None if query.text is None else well_formed(query.text),
+        user=None if query.user is None else well_formed(query.user, "user"),
+        text=None if query.text is None else _limited(query.text, "text"),
     )
     user = dataset.users.index(query.user) if query.user is not None else -1
     warnings = []
@@ -111,9 +115,60 @@ def list_length(k: int, dataset: Dataset) -> int:
     return length
 
 
-def well_formed(text: str) -> str:
-    """Return a text that has a UTF-8 form: half of a surrogate pair becomes a question mark."""
+def well_formed(text: str, what: str = "an id") -> str:
+    """Return a text that has a UTF-8 form: half of a surrogate pair becomes a question mark.
+
+    Raises
+    ------
+    RequestError
+        For what is no string: an id 42 is another than "42" to some callers, so nobody guesses.
+    """
+    if not isinstance(text, str):
+        raise RequestError(f"{what} {_told(text)}: give a string")
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def id_list(identifiers: Iterable[str], what: str) -> list[str]:
+    """Return a list of ids, each well formed; one string in place of a list is refused, not taken by letter."""
+    if isinstance(identifiers, str | bytes) or not isinstance(identifiers, Iterable):
+        raise RequestError(f"{what}: has to be a list of ids, not {_told(identifiers)}; write [id] for one")
+    return [well_formed(identifier, f"{what}: the id") for identifier in identifiers]
+
+
+def events_of(history: Iterable[str | Event]) -> tuple[str | Event, ...]:
+    """Return the events of a history; one string in place of a list is refused."""
+    if isinstance(history, str | bytes | Event) or not isinstance(history, Iterable):
+        raise RequestError(
+            f"history: has to be a list of item ids or Events, not {_told(history)}; write [id] for one"
+        )
+    return tuple(history)
+
+
+def query_of(
+    user: str | None,
+    history: Iterable[str | Event],
+    text: str | None,
+    context: Mapping[str, Any] | None = None,
+    at: float | None = None,
+) -> Query:
+    """Return a query from the arguments of a call."""
+    context = {} if context is None else context
+    if not isinstance(context, Mapping):
+        raise RequestError(f"context: has to be a mapping of names to values, not {_told(context)}")
+    return Query(user, events_of(history), text, dict(context), at)
+
+
+def finite(value: Any, what: str, least: float, most: float) -> None:
+    """Refuse what is no finite number between two bounds."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number):
+        raise RequestError(f"{what} {_told(value)}: has to be a number")
+    if not least <= value <= most:  # never true of NaN
+        raise RequestError(f"{what} {value!r}: has to be a finite number from {least:g} to {most:g}")
+
+
+def _told(value: Any) -> str:
+    """Return a value of a wrong type as a message names it."""
+    return f"{' '.join(repr(value).split())[:_SHOWN]} of type {type(value).__name__}"
 
 
 def shown_id(identifier: str) -> str:
@@ -139,35 +194,37 @@ def _event(event: str | Event) -> Event:
     if isinstance(event, str):
         return Event(item=well_formed(event))
     if not isinstance(event, Event):
-        raise RequestError(
-            f"history: {event!r} is of type {type(event).__name__}; give item ids (strings) or Events"
-        )
-    if event.rating is not None and not np.isfinite(event.rating):
-        raise RequestError(f"history: the rating {event.rating!r} of {event.item!r} is no finite number")
-    if event.time is not None and not np.isfinite(event.time):
-        raise RequestError(f"history: the time {event.time!r} of {event.item!r} is no finite number")
-    if event.seconds is not None and not (np.isfinite(event.seconds) and event.seconds >= 0):
-        raise RequestError(
-            f"history: {event.seconds!r} seconds of {event.item!r}: has to be a finite number from 0 on"
-        )
-    item, text = (None if value is None else well_formed(value) for value in (event.item, event.text))
-    return replace(event, item=item, text=text)
+        raise RequestError(f"history: {_told(event)}; give item ids (strings) or Events")
+    item = None if event.item is None else well_formed(event.item, "history: the item")
+    text = None if event.text is None else _limited(event.text, "history: the text")
+    kind = well_formed(event.kind, "history: the kind")
+    for name, least, most in (
+        ("rating", -_LARGEST, _LARGEST),
+        ("time", -_FAR, _FAR),
+        ("seconds", 0.0, _LARGEST),
+    ):
+        if (value := getattr(event, name)) is not None:
+            finite(value, f"history: {name} of {shown_id(item or '')} =", least, most)
+    return replace(event, item=item, text=text, kind=kind)
+
+
+def _limited(text: str, what: str) -> str:
+    """Return a well-formed text, or refuse one that is too long to be meant."""
+    text = well_formed(text, what)
+    if len(text) > MAX_TEXT:
+        raise RequestError(f"{what}: {len(text):,} characters, at most {MAX_TEXT:,} are taken; shorten it")
+    return text
 
 
 def _check_limits(query: Query) -> None:
     """Refuse what is too large to be meant, and a moment that is none."""
-    if isinstance(query.history, str):
-        raise RequestError("history: has to be a list of item ids; write [id] for one")
+    events_of(query.history)
     if len(query.history) > MAX_EVENTS:
         raise RequestError(
             f"history: {len(query.history):,} events, at most {MAX_EVENTS:,} are taken; send the newest"
         )
-    if query.at is not None and not np.isfinite(query.at):
-        raise RequestError(f"at = {query.at!r}: has to be a moment in unix seconds, a finite number")
-    if query.text is not None and len(query.text) > MAX_TEXT:
-        raise RequestError(
-            f"text: {len(query.text):,} characters, at most {MAX_TEXT:,} are taken; shorten it"
-        )
+    if query.at is not None:
+        finite(query.at, "at (a moment in unix seconds) =", -_FAR, _FAR)
 
 
 def _assembled(

@@ -138,7 +138,9 @@ def test_a_query_is_read_by_words_alone_where_the_language_model_is_missing(capl
     run = RunOptions(threads=1)
     features = ItemFeatures.build(small_dataset(0), FeatureConfig(use_sentence="never"), run)
     vectors = np.random.default_rng(0).standard_normal((features.n_items, 8)).astype(np.float32)
-    moved = replace(features, sentence=vectors, sentence_encoder=Elsewhere(), whitening=Whitening.fit(vectors))
+    moved = replace(
+        features, sentence=vectors, sentence_encoder=Elsewhere(), whitening=Whitening.fit(vectors)
+    )
     read = moved.read([features.lexical_encoder.terms[0]], run)
     assert read.sentence is None
     assert read.lexical.nnz == 1

@@ -71,15 +71,15 @@ def text_column(column: pl.Series) -> pl.Series:
         return column
     if isinstance(kind, (pl.List, pl.Array)):
         return column.cast(pl.List(pl.String)).list.join(" ", ignore_nulls=True)
-    if isinstance(kind, pl.Datetime):
-        return column.dt.to_string("iso:strict")
+    if isinstance(kind, (pl.Datetime, pl.Duration)):
+        return column.dt.to_string("iso" if kind == pl.Duration else "iso:strict")
     if kind.is_float():
         whole = column.fill_nan(None).drop_nulls()
         if ((whole.round() == whole) & (whole.abs() < 2.0**53)).all():
             return column.fill_nan(None).cast(pl.Int64, strict=False).cast(pl.String)
-    if kind == pl.Duration:
-        return column.dt.to_string("iso")
-    return column.cast(pl.String, strict=False)  # bytes that are no text become null
+    if kind == pl.Binary:
+        column = pl.Series(column.name, [v if v is None else v.decode("utf-8", "replace") for v in column])
+    return column.cast(pl.String)
 
 
 def clean_lists(lists: pl.Series, where: str, findings: Findings) -> pl.Series:
