@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -37,7 +38,7 @@ def run(folder: Path) -> dict[str, Any]:
         results = evaluate(dataset, None, split=SplitConfig(protocol=protocol), run=RunOptions())
         seconds = round(time.perf_counter() - started, 1)
         found["runs"].append(
-            {"name": name, "split": protocol, "seconds": seconds, "results": results.to_json()}
+            {"name": name, "split": protocol, "seconds": seconds, "results": json.loads(results.to_json())}
         )
         print(f"{name}, {protocol}: {seconds} s", file=sys.stderr)
     if (folder / "ml-100k").is_dir():

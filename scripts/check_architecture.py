@@ -46,7 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("encoders",),
     ("data",),
     ("numerics",),
-    ("settings", "run", "types", "errors"),
+    ("settings", "alone", "run", "types", "errors"),
 )
 """Rooms from top to bottom: a module may import from its own layer and from those below.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -94,3 +96,21 @@ def test_comparisons_divide_the_items_that_have_a_value(year: int) -> None:
     assert not below & equal
     assert not equal & above
     assert set(kept({"year": {">=": year}})) == equal | above
+
+
+def test_a_long_condition_without_an_operator_is_refused_at_once():
+    started = time.perf_counter()
+    with pytest.raises(RequestError):
+        parse_filters([" " * 100_000])
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("filters", ["year>1990", ["year"], {5: 1}, {None: 1}])
+def test_filters_that_are_none(filters):
+    with pytest.raises(RequestError, match="mapping"):
+        allowed_items(pl.DataFrame({"year": [1]}), filters)
+
+
+def test_a_number_beyond_all_bounds():
+    with pytest.raises(RequestError, match="not a number"):
+        allowed_items(pl.DataFrame({"year": [1]}), {"year": 10**400})

@@ -31,13 +31,14 @@ def row(kind: str, key: object, contribution: float, scorer: str = "part") -> Ev
         ([row("item", 0, -1.0), row("item", 1, 0.2)], "Because you chose “Solaris”."),
         (
             [row("word", "sea", 1.0), row("text", None, 0.5)],
-            "Matches your words “sea”; fits what you describe.",
+            "Matches your word “sea”; fits what you describe.",
         ),
         ([row("word", "the", 1.0)], "Fits what you describe."),
         (
             [row("word", "the", 1.0), row("word", "sea", 0.6)],
-            "Fits what you describe; matches your words “sea”.",
+            "Fits what you describe; matches your word “sea”.",
         ),
+        ([row("word", "sea", 1.0), row("word", "salt", 0.9)], "Matches your words “sea”, “salt”."),
         ([row("tag", "jazz", 1.0)], "You take to “jazz”."),
         (
             [row("popularity", None, 1.0), row("item", 0, 0.9)],
@@ -55,9 +56,7 @@ def test_the_strongest_evidence_is_named(rows: list[Evidence], said: str) -> Non
 
 
 def test_in_chinese() -> None:
-    assert (
-        reason([row("item", 2, 1.0), row("item", 0, 0.9)], TITLES, "zh") == "因为您选过《活着》和《Dune》。"
-    )
+    assert reason([row("item", 2, 1.0), row("item", 0, 0.9)], TITLES, "zh") == "因为您选过“活着”和“Dune”。"
     parts = [
         row("word", "家", 0.9),
         row("word", "家族", 1.0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SECONDS_PER_DAY = 86_400.0
 TREND_DAYS = 30.0
 """Half-life of the part ``trending``, which is there where the data spans at least four of them."""
+
+_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 class RecommenderConfig(Settings):
@@ -46,6 +49,10 @@ def create_parts(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Scorer]:
     """Return unfitted scorers by part name, each table validated."""
     parts: dict[str, Scorer] = {}
     for name, table in tables.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"[parts.{name[:60]!r}]: a part's name has at most 64 letters, digits, and ._- (files bear it)"
+            )
         values = dict(table)
         scorer = values.pop("scorer", name)
         if not isinstance(scorer, str):

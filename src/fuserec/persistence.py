@@ -11,8 +11,8 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from fuserec import __version__
+from fuserec.alone import alone
 from fuserec.config import RecommenderConfig
 from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.vocabulary import Vocabulary
+from fuserec.data.weights import kind_weights
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.sentence import SentenceEncoder
 from fuserec.errors import DataError, ModelFormatError
@@ -47,8 +49,8 @@ MAX_JSON_MB = 64
 ATTEMPTS = 5
 """How often a model is read anew that another process replaces meanwhile."""
 
-_SAVING = threading.Lock()
-"""One save at a time in a process: each collects what its own ``model.json`` does not name."""
+_OURS = re.compile(r".+-[0-9a-f]{32}\.safetensors|\..+\.tmp", re.DOTALL)
+"""Names of the files of a model beside ``model.json``, and of unfinished ones."""
 
 
 def save(
@@ -76,8 +78,7 @@ def save(
     fingerprint = fitted.dataset.fingerprint
     if not histories:
         fitted = replace(fitted, dataset=_anonymous(fitted.dataset), histories=False)
-    with _SAVING, _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    with _writing(folder):
         written = {name: _write(folder, name, state) for name, state in _components(fitted).items()}
         bundled = _bundled(folder, fitted.features.sentence_encoder, bundle_encoder)
         head = {
@@ -108,7 +109,11 @@ def check_destination(folder: Path) -> None:
     DataError
         For a file, or a folder with something else in it.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists():
+        return
+    if folder.is_dir() and all(
+        _is_ours(path) for path in folder.iterdir()
+    ):  # nothing, or a save that was killed
         return
     try:
         _head(folder)  # another program's model.json is not ours to replace
@@ -164,7 +169,7 @@ def load(folder: Path | str) -> Recommender:
     return Recommender.of(config, fitted)
 
 
-_DAMAGE = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+_DAMAGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading a folder raises whose JSON is not as we write it."""
 
 
@@ -239,9 +244,7 @@ def _dataset(state: State, info: Meta) -> Dataset:
         name: pl.read_ipc(io.BytesIO(arrays[name].tobytes()))
         for name in ("item_table", "user_table", "links")
     }
-    fields = {key: value for key, value in info.items() if key != "fingerprint"}
-    scale = fields["rating_scale"]
-    fields["rating_scale"] = None if scale is None else (float(scale[0]), float(scale[1]))
+    about = TypeAdapter(DatasetInfo).validate_python({k: v for k, v in info.items() if k != "fingerprint"})
     return Dataset(
         Vocabulary.from_state(arrays, "users"),
         Vocabulary.from_state(arrays, "items"),
@@ -250,7 +253,7 @@ def _dataset(state: State, info: Meta) -> Dataset:
         tables["user_table"],
         tables["links"],
         Searches(arrays["searches.user"], arrays["searches.time"], tuple(meta["searches"])),
-        DatasetInfo(**fields),
+        replace(about, weights=kind_weights(about.weights)),
     )
 
 
@@ -316,7 +319,7 @@ def _head(folder: Path) -> Meta:
         if path.stat().st_size > MAX_JSON_MB * 2**20:
             raise ModelFormatError(f"{path}: larger than {MAX_JSON_MB} MB: not written by FuseRec")
         head = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelFormatError(
             f"{path}: cannot be read as JSON ({error}); copy or fit the model again"
         ) from None
@@ -346,19 +349,23 @@ def _replace(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turn a failure of the disk into one line; whatever stops a save, its unfinished files are removed."""
-    made, complete = not folder.exists(), False
+    """Hold the folder alone and turn a failure of the disk into one line.
+
+    Each save collects what its own ``model.json`` does not name, so that two at once would take each other's files
+    away. Whatever stops a save, its unfinished files are removed.
+    """
+    made = not folder.exists()
     try:
-        yield
-        complete = True
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder), contextlib.ExitStack() as stopped:
+            stopped.callback(_collect_unfinished, folder, made=made)
+            yield
+            stopped.pop_all()
     except OSError as error:
         raise DataError(
             f"{folder}: the model could not be written ({error.strerror or error}); "
             "free space or choose another folder (a model that was there is unchanged)"
         ) from None
-    finally:
-        if not complete:
-            _collect_unfinished(folder, made=made)
 
 
 def _collect_unfinished(folder: Path, *, made: bool) -> None:
@@ -379,7 +386,14 @@ def _collect(folder: Path, kept: set[str]) -> None:
     for path in folder.iterdir():
         if path.name in kept:
             continue
-        if path.name.startswith(ENCODER) and path.is_dir():
+        if _is_ours(path) and path.is_dir():
             shutil.rmtree(path)
-        elif path.suffix == ".safetensors" or (path.name.startswith(".") and path.suffix == ".tmp"):
+        elif _is_ours(path):
             path.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a save wrote this file or folder, by its name."""
+    if path.is_dir() and not path.is_symlink():
+        return path.name.startswith(ENCODER)
+    return _OURS.fullmatch(path.name) is not None

@@ -28,6 +28,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "en": {
         "items": "because you chose {names}",
         "item_join": " and ",
+        "word": "matches your word {names}",
         "words": "matches your words {names}",
         "text": "fits what you describe",
         "tag": "you take to {names}",
@@ -43,13 +44,14 @@ _SENTENCES: dict[str, dict[str, str]] = {
     "zh": {
         "items": "因为您选过{names}",
         "item_join": "和",
+        "word": "符合您的用词{names}",
         "words": "符合您的用词{names}",
         "text": "符合您的描述",
         "tag": "您常选{names}",
         "popularity": "很多人选它",
         "pattern": "学到的规律支持它",
         "none": "尚无依据",
-        "quote": "《{}》",
+        "quote": "“{}”",
         "word_quote": "“{}”",
         "word_join": "、",
         "join": "；",
@@ -133,8 +135,8 @@ def reason(rows: Sequence[Evidence], titles: Sequence[str], language: Language =
             other[_OTHERS.get(row.kind, "pattern")] += row.contribution
     clauses = {
         "items": (sum(by_item.values()), _items(by_item, titles, words)),
-        "words": (sum(by_word.values()), words["words"].format(names=_quoted(by_word, words))),
-        "tag": (sum(by_tag.values()), words["tag"].format(names=_quoted(by_tag, words))),
+        "words": (sum(by_word.values()), _words(by_word, words)),
+        "tag": (sum(by_tag.values()), words["tag"].format(names=_quoted(_named(by_tag), words))),
         "text": (other["text"], words["text"]),
         "popularity": (other["popularity"], words["popularity"]),
     }
@@ -154,11 +156,22 @@ def _items(by_item: dict[int, float], titles: Sequence[str], words: dict[str, st
     return words["items"].format(names=names)
 
 
-def _quoted(by_word: dict[str, float], words: dict[str, str]) -> str:
+def _words(by_word: dict[str, float], words: dict[str, str]) -> str:
+    """Return the clause that names words of the query."""
+    named = _named(by_word)
+    return words["word" if len(named) == 1 else "words"].format(names=_quoted(named, words))
+
+
+def _named(by_word: dict[str, float]) -> list[str]:
     """Return up to three words, strongest first; a run of characters that a named one holds is left out."""
     named: list[str] = []
     for word in sorted(by_word, key=lambda word: -by_word[word]):
         longer = [other for other in by_word if word in other and other != word and not word.isascii()]
         if not longer and len(named) < MAX_WORDS:
             named.append(word)
+    return named
+
+
+def _quoted(named: Sequence[str], words: dict[str, str]) -> str:
+    """Return words in quotation marks."""
     return words["word_join"].join(words["word_quote"].format(word) for word in named)

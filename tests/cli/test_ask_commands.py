@@ -54,7 +54,7 @@ def test_recommend_reasons_in_chinese(cli, saved_sample: Path) -> None:
     found = cli(
         "recommend", saved_sample, "--history", "to-live", "--explain", "--language", "zh", "--json"
     ).json
-    assert "《活着 (To Live)》" in found["items"][0]["reason"]
+    assert "“活着 (To Live)”" in found["items"][0]["reason"]
     assert "en or zh" in cli("recommend", saved_sample, "--language", "fr").fault
 
 

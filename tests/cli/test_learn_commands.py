@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
 from fuserec.cli.evaluate import cuts
-from fuserec.cli.fit import seconds
+from fuserec.cli.fit import seconds, summary
 from fuserec.errors import RequestError
 
 
@@ -174,3 +177,51 @@ def test_ratings_that_are_no_numbers(cli, small: Path, quick: Path, tmp_path: Pa
     done = cli("fit", small, "--out", tmp_path / "model", "-c", quick)
     assert done.status == 0, done.err
     assert "(`fuserec data check` tells which and why)" in done.err
+
+
+def test_a_part_whose_name_is_no_file_name(cli, small: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text('[parts."../x"]\nscorer = "popularity"\n')
+    assert "a part's name" in cli("fit", small, "--out", tmp_path / "m", "--config", config).fault
+    config.write_text("x = " + "[" * 5000)
+    assert "nested too deeply" in cli("fit", small, "--out", tmp_path / "m", "--config", config).fault
+
+
+def test_results_never_take_the_place_of_one_another_or_of_a_pipe(
+    cli, small: Path, quick: Path, tmp_path: Path
+) -> None:
+    same = tmp_path / "out"
+    assert "name two" in cli("evaluate", small, "--json", same, "--report", same).fault
+    assert "whole numbers" in cli("evaluate", small, "-k", "9" * 5000).fault
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    read: list[str] = []
+    reader.start()
+    assert cli("evaluate", small, "-c", quick, "-k", "5", "--json", pipe).status == 0
+    reader.join(30)
+    assert '"models"' in read[0]
+    assert pipe.is_fifo()
+
+
+def test_a_summary_is_in_words_and_names_what_was_left_out() -> None:
+    info = {
+        "dataset": {"name": "shop", "users": 2, "items": 3, "interactions": 4},
+        "encoder": "sentence:60877c94adc4:ctranslate2:int8_float32:256",
+        "parts": {"als": {}},
+        "weights": {cohort: {"als": 1.0} for cohort in ("short", "long", "none+text")},
+        "seed": 0,
+        "fit_s": 3.64,
+        "validation": {"fused": 0.2, "als": 0.2, "ease": 0.1},
+    }
+    said = _facts(summary(info)[0])
+    assert said["text read by"] == "words and the language model (ctranslate2, int8_float32)"
+    assert said["fitted in"] == "3.6 s"
+    assert said["left out"] == "ease: no gain on validation"
+    assert _facts(summary(info | {"encoder": "lexical"})[0])["text read by"] == "words alone"
+
+
+def _facts(table: Table) -> dict[str, str]:
+    """Return the rows of a table of names and values."""
+    names, values = ([str(cell) for cell in column.cells] for column in table.columns)
+    return dict(zip(names, values, strict=True))

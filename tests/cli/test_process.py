@@ -122,3 +122,11 @@ def test_output_that_is_not_unicode(shell, saved_sample: Path) -> None:
     assert shown.status == 0, shown.err
     found = shell("recommend", saved_sample, "--history", "to-live", "--json", **options).json
     assert any("活着" in item["title"] for item in found["items"])
+
+
+def test_a_closed_standard_output(saved_sample: Path) -> None:
+    command = " ".join(f"'{part}'" for part in (*FUSEREC, "info", saved_sample))
+    done = subprocess.run(
+        ["bash", "-c", f"{command} >&-"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,8 @@ import polars as pl
 import pytest
 
 from fuserec.data.cleaning import CleaningOptions, clean
+from fuserec.data.cleaning.numbers import numbers
+from fuserec.data.cleaning.text import text_column
 from fuserec.data.dataset import DatasetInfo
 from fuserec.data.raw import RawTables
 from fuserec.data.weights import KINDS
@@ -433,3 +436,20 @@ def test_the_report_is_plain_data():
     assert shown["dropped"] == 1
     assert report.rows()[0][:4] == ("dropped", "1", "rating missing", "interactions")
     assert ("rating scale", "1 to 5") in report.total_rows()
+
+
+def test_a_number_that_would_become_infinite_is_none():
+    assert numbers(pl.Series(["1e300", "4", "-1e39"])).invalid.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pl.Series("x", [b"plain", b"\xff"]), ["plain", "\ufffd"]),
+        (pl.Series("x", [timedelta(days=1)]), ["P1D"]),
+    ],
+)
+def test_columns_of_unusual_types_become_text(column, texts):
+    found = text_column(column)
+    assert found.to_list() == texts
+    assert found.name == "x"

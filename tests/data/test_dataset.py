@@ -198,3 +198,16 @@ def test_an_event_of_a_known_item_erases_nothing_of_it():
         additions(None, [{"item_id": data.items[item], "title": "Mended"}], None, data.info)
     )
     assert mended.item_table["title"][item] == "Mended"
+
+
+def test_columns_named_like_patterns_are_columns():
+    from fuserec.data.tables import merged_table
+
+    old = pl.DataFrame({"title": ["a", "b"], "^.*$": ["x", "y"], "*": [1, 2], "#": [3, 4]})
+    new = pl.DataFrame({"title": ["", "c"], "^.*$": ["z", ""], "*": [None, 9], "#": [5, 6]})
+    both = merged_table(old, new, np.array([1, 2]), 3)
+    assert both.columns == old.columns
+    assert both["title"].to_list() == ["a", "b", "c"]
+    assert both["^.*$"].to_list() == ["x", "z", ""]
+    assert both["*"].to_list() == [1, 2, 9]
+    assert both["#"].to_list() == [3, 5, 6]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import os
 import subprocess
 import sys
 import textwrap
@@ -455,3 +456,22 @@ def test_import_is_idempotent_for_any_ids(tmp_path, rows):
     assert again.items.ids() == data.items.ids()
     np.testing.assert_array_equal(again.interactions.item, data.interactions.item)
     np.testing.assert_array_equal(again.interactions.weight, data.interactions.weight)
+
+
+def test_columns_named_like_patterns_and_names_that_are_no_text(tmp_path):
+    place = tmp_path / os.fsdecode(b"bad\xff")
+    place.mkdir()
+    (place / "interactions.csv").write_text("user_id,item_id\nu,a\nu,b\n")
+    (place / "items.csv").write_text("item_id,^.*$,*\nb,x,1\na,y,2\n")
+    data, _ = read(place)
+    assert data.info.name == "bad?"
+    assert data.item_table["^.*$"].to_list() == ["x", "y"]
+    write_folder(data, tmp_path / os.fsdecode(b"out\xff"))
+    assert read(tmp_path / os.fsdecode(b"out\xff"))[0].items.ids() == data.items.ids()
+
+
+def test_a_toml_without_end_is_one_line(tmp_path):
+    (tmp_path / "interactions.csv").write_text("user_id,item_id\nu,a\n")
+    (tmp_path / "dataset.toml").write_text("x = " + "[" * 5000)
+    with pytest.raises(FuseRecError, match="nested too deeply"):
+        read(tmp_path)

@@ -73,3 +73,15 @@ def test_a_missing_file_names_its_nearest_neighbour(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(DataError, match="is a folder"):
         read_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".zst"])
+def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, suffix, monkeypatch):
+    from fuserec.data import packed
+
+    monkeypatch.setattr(packed, "MOST_UNPACKED", 10_000)
+    pack = {".gz": gzip.compress, ".xz": lzma.compress, ".zst": zstd.compress}[suffix]
+    path = tmp_path / f"interactions.csv{suffix}"
+    path.write_bytes(pack(b"u,i\n" * 250_000))
+    with pytest.raises(DataError, match="unpack to more than"):
+        read_bytes(path)

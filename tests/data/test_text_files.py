@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import time
 
 import polars as pl
 import pytest
@@ -16,6 +17,7 @@ from fuserec.data.check import Findings
 from fuserec.data.delimited import infer_types, read_delimited
 from fuserec.data.encoding import to_utf8
 from fuserec.data.json_lines import read_json_lines
+from fuserec.data.table_files import read_table
 from fuserec.errors import DataError
 
 
@@ -154,3 +156,42 @@ class TestJsonLines:
         )
         assert table["a"][0].endswith("x")
         assert table["n"].to_list() == ["123456789012345678901234567890"]
+
+
+def test_a_mark_alone_is_an_empty_file(tmp_path):
+    path = tmp_path / "interactions.csv"
+    path.write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(DataError, match="the file is empty"):
+        read_table(path, Findings())
+
+
+def test_a_cell_longer_than_the_csv_module_takes_by_default(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text('item_id,description,note\na,"' + "word, " * 50_000 + '",\nb,short,x\n')
+    assert read_table(path, Findings())["description"].str.len_chars().max() == 300_000
+
+
+def test_a_header_longer_than_the_csv_module_takes_by_default(tmp_path):
+    path = tmp_path / "items.csv"
+    path.write_text('item_id,"' + "x" * 200_000 + '"\na,b\n')
+    assert read_table(path, Findings()).height == 1
+
+
+def test_objects_in_objects_without_end_are_read_in_a_moment(tmp_path):
+    path = tmp_path / "items.jsonl"
+    deep = '{"a":' * 300 + "1" + "}" * 300
+    path.write_text(f'{{"item_id": "a", "x": {deep}}}\n{{"item_id": "b", "x": null}}\n')
+    started = time.perf_counter()
+    assert read_table(path, Findings())["item_id"].to_list() == ["a", "b"]
+    assert time.perf_counter() - started < 5
+
+
+def test_parquet_that_makes_polars_panic_is_one_line(tmp_path, monkeypatch):
+    def panics(*_: object) -> None:
+        raise pl.exceptions.PanicException("assertion failed")
+
+    monkeypatch.setattr(pl, "read_parquet", panics)
+    path = tmp_path / "items.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        read_table(path, Findings())

@@ -227,9 +227,9 @@ def test_the_file_is_written_whole(results, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def printed(results: EvaluationResults, **options) -> str:
-    console = Console(width=100, file=io.StringIO(), color_system=None)
-    console.print(terminal_table(results, **options))
+def printed(results: EvaluationResults, width: int = 100, **options) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(terminal_table(results, width=width, **options))
     return console.file.getvalue()
 
 
@@ -242,6 +242,15 @@ def test_the_terminal_table_fits_and_says_the_figures(results):
     assert "NDCG@20" in printed(results, k=20)
     assert text.index("fused") < text.index("cooccurrence") < text.index("popularity")
     assert "Recall@5" in printed(results, k=5, primary="recall@10")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_shows_fewer_metrics_and_cuts_none(results, width):
+    text = printed(results, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "0.0636 ±0.0025" in text
+    assert "cooccurrence" in text
+    assert "…" not in text
 
 
 def test_the_best_value_is_bold(results):
@@ -293,3 +302,10 @@ def test_segments_of_errors_share_an_axis_that_holds_every_interval(results):
     assert min(ends) <= 0.7
     assert max(ends) >= 1.3
     assert len(set(ends)) == 2
+
+
+def test_people_are_counted_as_many_as_they_were(results):
+    fused = results.models["fused"]
+    few = results.model_copy(update={"models": {"fused": fused.model_copy(update={"users": 40})}})
+    reached = round(40 * fused.metrics["hit_rate@10"].value)
+    assert any(line.startswith(f"{reached} of 40 users find") for line in wording.summary(few))

@@ -89,7 +89,7 @@ def demo(
         figures = results.model_dump(mode="json")
         screen.result({"note": dataset.info.note, "answers": answers, "evaluation": figures, "files": files})
         return
-    screen.show(*_figures(results), *_closing(report, folder))
+    screen.show(*_figures(results, screen.width), *_closing(report, folder))
 
 
 def _people(model: Recommender) -> list[Case]:
@@ -216,7 +216,7 @@ def _evidence(case: Case) -> list[RenderableType]:
     return [Padding(said, (0, 0, 0, 3)), Padding(evidence_table(first), (0, 0, 0, 3))]
 
 
-def _figures(results: EvaluationResults) -> Sequence[RenderableType]:
+def _figures(results: EvaluationResults, width: int) -> Sequence[RenderableType]:
     """Return the table of figures with a heading."""
     from rich.text import Text
 
@@ -225,7 +225,7 @@ def _figures(results: EvaluationResults) -> Sequence[RenderableType]:
 
     head = "\nHow good is it? Each reader's last choice was hidden, and all works were ranked to find it."
     said = Text("\n".join((*summary(results), *results.notes)))
-    return [Text(head, style="bold cyan"), terminal_table(results), said]
+    return [Text(head, style="bold cyan"), terminal_table(results, width=width), said]
 
 
 def _closing(report: Path, folder: Path) -> list[RenderableType]:

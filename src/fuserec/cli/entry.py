@@ -133,6 +133,9 @@ def _own_process(debug: bool) -> None:
     sys.excepthook = unforeseen
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, ended)
+    # A stream that the caller has closed is None, and prints into nothing.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -53,6 +53,8 @@ def evaluate(
     files = [path for path in (None if printed else json, report) if path is not None]
     for path, option in zip(files, ("--json", "--report"), strict=False):
         out_file(path, option)
+    if len({path.resolve() for path in files}) < len(files):
+        raise RequestError(f"--json and --report name one file ({report}): name two")
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.report import write_html
@@ -84,7 +86,7 @@ def show(screen: Screen, results: EvaluationResults) -> None:
     from fuserec.evaluation.wording import summary
 
     said = "\n".join(one_line(line) for line in (*summary(results), *results.notes))
-    screen.show(terminal_table(results), Text(said))
+    screen.show(terminal_table(results, width=screen.width), Text(said))
 
 
 def cuts(text: str) -> tuple[int, ...]:
@@ -96,7 +98,7 @@ def cuts(text: str) -> tuple[int, ...]:
         For anything but whole numbers of at least 1.
     """
     found = [part.strip() for part in text.split(",") if part.strip()]
-    if not found or not all(part.isdecimal() and int(part) >= 1 for part in found):
+    if not found or not all(part.isdecimal() and len(part) <= 9 and int(part) >= 1 for part in found):
         raise RequestError(f"-k {text!r}: name whole numbers of at least 1, divided by commas, e.g. 5,10,20")
     return tuple(int(part) for part in found)
 

@@ -73,9 +73,22 @@ def say_cleaning(screen: Screen, report: CheckReport) -> None:
     """Remark on what reading dropped or mended."""
     if report.dropped or report.mended:
         screen.remark(
-            f"note: reading dropped {report.dropped:,} rows and mended {report.mended:,} values "
+            f"note: reading dropped {_counted(report.dropped, 'row')} and mended {_counted(report.mended, 'value')} "
             "(`fuserec data check` tells which and why)"
         )
+
+
+def _counted(count: int, what: str) -> str:
+    """Return a number of things."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _reader(encoder: str) -> str:
+    """Return in words what reads the text; ``--json`` has the whole fingerprint."""
+    if not encoder.startswith("sentence:"):
+        return "words alone"
+    backend, *precision = encoder.split(":")[2:4]
+    return f"words and the language model ({', '.join([backend, *precision])})"
 
 
 def summary(info: dict[str, Any]) -> list[Any]:
@@ -84,13 +97,17 @@ def summary(info: dict[str, Any]) -> list[Any]:
 
     data = info["dataset"]
     count = f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions"
-    rows = [("data", f"{data['name']}: {count}"), ("text read by", info["encoder"])]
+    rows = [("data", f"{data['name']}: {count}"), ("text read by", _reader(info["encoder"]))]
     rows += [("seed", str(info["seed"]))]
-    for name in ("fit_s", "updates", "stale", "pending"):
+    if "fit_s" in info:
+        rows.append(("fitted in", f"{info['fit_s']:.1f} s"))
+    for name in ("updates", "stale", "pending"):
         if info.get(name):
             value = info[name]
             rows.append((name, ", ".join(value) if isinstance(value, list | tuple) else str(value)))
     validation = info.get("validation", {})
+    if left := [name for name in validation if name not in ("fused", *info["parts"])]:
+        rows.append(("left out", f"{', '.join(left)}: no gain on validation"))
     weights = info["weights"]
     parts = plain_table(
         "part", "weight with a short history", "a long one", "a text alone", "NDCG on validation"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fuserec.alone import alone
 from fuserec.cli.ask import Model
 from fuserec.cli.fit import say_cleaning, summary
 from fuserec.cli.screen import Debug, Json, Quiet, Screen, Threads
@@ -42,12 +43,15 @@ def update(
         raise MissingFilesError("name at least one of --interactions, --items and --users")
     from fuserec.recommender import Recommender
 
-    loaded = Recommender.load(model)
-    with screen.working(f"updated {model}", seed=loaded.fitted.seed, threads=threads) as run:
-        new, report = _read(interactions, items, users, loaded.fitted.dataset.info)
-        say_cleaning(screen, report)
-        loaded.update(new, run=run)
-        loaded.save(model)
+    with alone(
+        model
+    ):  # from load to save: of two updates at once the second takes the first one's rows along
+        loaded = Recommender.load(model)
+        with screen.working(f"updated {model}", seed=loaded.fitted.seed, threads=threads) as run:
+            new, report = _read(interactions, items, users, loaded.fitted.dataset.info)
+            say_cleaning(screen, report)
+            loaded.update(new, run=run)
+            loaded.save(model)
     info = loaded.info()
     value = {"read": report.to_json(), "model": info}
     screen.result(value, *([] if screen.json else summary(info)))
@@ -68,10 +72,11 @@ def forget(
     screen = Screen(json, quiet, debug)
     from fuserec.recommender import Recommender
 
-    loaded = Recommender.load(model)
-    with screen.working("forgotten", seed=loaded.fitted.seed, threads=threads) as run:
-        loaded.forget(user, run, defer=defer)
-        loaded.save(model)
+    with alone(model):
+        loaded = Recommender.load(model)
+        with screen.working("forgotten", seed=loaded.fitted.seed, threads=threads) as run:
+            loaded.forget(user, run, defer=defer)
+            loaded.save(model)
     info = loaded.info()
     screen.result(info, *([] if screen.json else summary(info)))
 

@@ -118,6 +118,11 @@ class Screen:
             text = "\n".join(line.rstrip() for line in text.split("\n"))
         sys.stdout.write(text)
 
+    @property
+    def width(self) -> int:
+        """Columns of what is printed."""
+        return _console(sys.stdout).width
+
     def remark(self, text: str) -> None:
         """Say something beside the result, on standard error."""
         if not self.quiet:

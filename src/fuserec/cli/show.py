@@ -111,7 +111,7 @@ def plain_table(*columns: str, title: str = "", wide: bool = False) -> Table:
 
 def percent(probability: float) -> str:
     """Return a probability as people read it."""
-    return "< 1 %" if 0 < probability < 0.01 else f"{100 * probability:.0f} %"
+    return "< 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
 
 
 def warnings_of(answer: Answer) -> Sequence[str]:

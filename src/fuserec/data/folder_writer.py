@@ -83,17 +83,26 @@ def check_destination(dest: Path) -> None:
 
 def _write_tables(cleaned: Cleaned, folder: Path) -> None:
     """Write all files of a dataset into an empty folder."""
-    _interactions(cleaned).write_csv(folder / "interactions.csv")
+    _table(_interactions(cleaned), folder / "interactions.csv")
     items = cleaned.item_table.select(cleaned.items.alias("item_id"), pl.all())
-    items.write_ndjson(folder / "items.jsonl")
+    _table(items, folder / "items.jsonl")
     if _users_needed(cleaned):
         users = cleaned.user_table.select(cleaned.users.alias("user_id"), pl.all())
-        users.write_ndjson(folder / "users.jsonl")
+        _table(users, folder / "users.jsonl")
     if cleaned.links.height:
-        cleaned.links.write_csv(folder / "links.csv")
+        _table(cleaned.links, folder / "links.csv")
     if cleaned.impressions is not None:
-        cleaned.impressions.write_csv(folder / "impressions.csv")
+        _table(cleaned.impressions, folder / "impressions.csv")
     (folder / "dataset.toml").write_text(written(cleaned.info, cleaned.repeats), encoding="utf-8")
+
+
+def _table(frame: pl.DataFrame, path: Path) -> None:
+    """Write one table; polars gets the open file, for it takes no path that is not text."""
+    with path.open("wb") as file:
+        if path.suffix == ".csv":
+            frame.write_csv(file)
+        else:
+            frame.write_ndjson(file)
 
 
 def _interactions(cleaned: Cleaned) -> pl.DataFrame:
@@ -143,7 +152,7 @@ def _move(partial: Path, dest: Path) -> None:
     dest.rename(old)
     try:
         partial.rename(dest)
-    except OSError:
-        old.rename(dest)
-        raise
+    finally:
+        if not dest.exists():  # whatever stopped it, a signal included
+            old.rename(dest)
     shutil.rmtree(old, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import sys
 import zlib
@@ -16,21 +17,56 @@ PACKED = (".gz", ".xz", ".zst")
 """Suffixes of packed files."""
 
 
-def _unzstd(data: bytes) -> bytes:
-    """Unpack Zstandard: all frames, those of unknown length included; one cut short is an error."""
+MOST_UNPACKED = 2**30
+MOST_RATIO = 100
+"""A file may unpack to a gibibyte, or to a hundred times its size: beyond both it is no table but a bomb."""
+
+
+def _ungzip(data: bytes, most: int) -> bytes:
+    """Return at most so many bytes out of gzip."""
+    with gzip.open(io.BytesIO(data)) as file:
+        return file.read(most)
+
+
+def _unxz(data: bytes, most: int) -> bytes:
+    """Return at most so many bytes out of xz."""
+    with lzma.open(io.BytesIO(data)) as file:
+        return file.read(most)
+
+
+def _unzstd(data: bytes, most: int) -> bytes:
+    """Return at most so many bytes out of Zstandard: all frames; one cut short is an error."""
     zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     try:
-        unpacked: bytes = zstd.decompress(data)
+        with zstd.open(io.BytesIO(data)) as file:
+            unpacked: bytes = file.read(most)
     except zstd.ZstdError as error:
         raise ValueError(str(error)) from None
     return unpacked
 
 
-_MAGIC: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
-    (b"\x1f\x8b", gzip.decompress),
-    (b"\xfd7zXZ\x00", lzma.decompress),
+_MAGIC: tuple[tuple[bytes, Callable[[bytes, int], bytes]], ...] = (
+    (b"\x1f\x8b", _ungzip),
+    (b"\xfd7zXZ\x00", _unxz),
     (b"\x28\xb5\x2f\xfd", _unzstd),
 )
+
+
+def _unpacked(data: bytes, path: Path, unpack: Callable[[bytes, int], bytes]) -> bytes:
+    """Return the content of a packed file."""
+    most = max(MOST_UNPACKED, MOST_RATIO * len(data))
+    try:
+        content = unpack(data, most + 1)
+    except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(
+            f"{path}: the packed file is damaged or cut short ({error}); fetch it again"
+        ) from None
+    if len(content) > most:
+        raise DataError(
+            f"{path}: {len(data):,} bytes unpack to more than {most:,}, which no table does; "
+            "unpack it yourself if you trust it"
+        )
+    return content
 
 
 def existing(path: Path | str) -> Path:
@@ -69,12 +105,7 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     for magic, unpack in _MAGIC:
         if data.startswith(magic):
-            try:
-                data = unpack(data)
-            except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-                raise DataError(
-                    f"{path}: the packed file is damaged or cut short ({error}); fetch it again"
-                ) from None
+            data = _unpacked(data, path, unpack)
             break
     if not data.strip():
         raise DataError(f"{path}: the file is empty")

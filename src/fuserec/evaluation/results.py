@@ -211,6 +211,10 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     target = Path(path)
     beside = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}")
     try:
+        if target.exists() and not target.is_file():  # a device or a pipe is written to, never replaced
+            with target.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
         with beside.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()

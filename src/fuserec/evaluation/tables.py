@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NOTHING = Estimate(None)
 
+LONGEST_NAME = 18
+"""Characters of a model's name that the command line shows."""
+
 
 def table(head: Iterable[Child], rows: Iterable[Html], kind: str = "") -> Html:
     """Make a table that scrolls within its own frame where the page is too narrow for it."""
@@ -137,8 +140,10 @@ def cost_table(results: EvaluationResults) -> Html:
     return table([element("th", title, scope="col") for title in titles], rows, "figures")
 
 
-def terminal_table(results: EvaluationResults, k: int | None = None, primary: str | None = None) -> Table:
-    """Return the table that the command line prints: at most 100 columns, best values bold, intervals as ±.
+def terminal_table(
+    results: EvaluationResults, k: int | None = None, primary: str | None = None, *, width: int = 100
+) -> Table:
+    """Return the table that the command line prints: as wide as asked, best values bold, intervals as ±.
 
     Parameters
     ----------
@@ -148,6 +153,8 @@ def terminal_table(results: EvaluationResults, k: int | None = None, primary: st
         Which cut to show; by default that of the metric that decides.
     primary : str or None
         The metric that orders the models, taken at ``k``; by default the one that the results name.
+    width : int
+        Columns of the screen; metrics that do not fit are left out, the one that decides never.
     """
     from rich.table import Table
     from rich.text import Text
@@ -157,11 +164,11 @@ def terminal_table(results: EvaluationResults, k: int | None = None, primary: st
     wanted = chosen if own_k is None else f"{chosen}@{cut}"
     results = results.model_copy(update={"primary": wanted})
     order = wording.primary_of(results)
-    shown = _terminal_columns(results, order, cut)
+    shown = _fitting(results, _terminal_columns(results, order, cut), width)
     data = results.dataset
     title = f"{data.name or 'dataset'}: {data.users:,} users, {data.items:,} items"
     made = Table(title=Text(title + (" (simulated data)" if data.simulated else "")), title_justify="left")
-    made.add_column("model", no_wrap=True, max_width=18, overflow="ellipsis")
+    made.add_column("model", no_wrap=True, max_width=LONGEST_NAME, overflow="ellipsis")
     for name in shown:
         made.add_column(wording.metric_title(name), justify="right", no_wrap=True)
     made.add_column("fit", justify="right", no_wrap=True)
@@ -184,7 +191,7 @@ def terminal_table(results: EvaluationResults, k: int | None = None, primary: st
 
 
 def _terminal_columns(results: EvaluationResults, primary: str, k: int | None) -> list[str]:
-    """Return the metrics that fit into 100 columns, the one that decides first."""
+    """Return the metrics worth showing first, the one that decides before all."""
     present = {name for model in results.models.values() for name in model.metrics}
     wanted = [
         primary,
@@ -195,6 +202,22 @@ def _terminal_columns(results: EvaluationResults, primary: str, k: int | None) -
         "mrr",
     ]
     return [name for name in dict.fromkeys(wanted) if name in present][:4]
+
+
+def _fitting(results: EvaluationResults, names: list[str], width: int) -> list[str]:
+    """Return the first metrics whose columns, with those of the name and the time, are no wider than asked."""
+    edge = 3  # a border and a blank on either side of a cell
+    models = results.models.values()
+    taken = 1 + 2 * edge + max([len("model"), *(min(len(name), LONGEST_NAME) for name in results.models)])
+    taken += max([len("fit"), *(len(wording.duration(model.fit_s)) for model in models)])
+    fitting: list[str] = []
+    for name in names:
+        cells = (len(_with_margin(name, model.metrics.get(name, NOTHING))) for model in models)
+        taken += edge + max([len(wording.metric_title(name)), *cells])
+        if fitting and taken > width:
+            break
+        fitting.append(name)
+    return fitting
 
 
 def _with_margin(metric: str, estimate: Estimate) -> str:

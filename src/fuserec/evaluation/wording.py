@@ -74,6 +74,8 @@ def duration(seconds: float | None) -> str:
     """Write a time that reads at a glance."""
     if seconds is None:
         return "–"
+    if seconds < 0.001:
+        return "< 0.001 s"
     if seconds < 10:
         return f"{seconds:.2g} s"
     if seconds < 120:
@@ -142,7 +144,7 @@ def summary(results: EvaluationResults) -> list[str]:
         return ["No model has a figure on the metric that decides."]
     model, metric = results.models[name], primary_of(results)
     lines = [_headline(results, name, metric), _against_next(results, name, metric)]
-    lines += [_of_a_thousand(model), _weakest(model, metric), _catalogue(model)]
+    lines += [_reached(model), _weakest(model, metric), _catalogue(model)]
     return [line for line in lines if line]
 
 
@@ -175,12 +177,14 @@ def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
     return f"It {verdict} the best single part, {other}, by {told}: clearly more than chance."
 
 
-def _of_a_thousand(model: ModelResult) -> str:
+def _reached(model: ModelResult) -> str:
     """Say what the hit rate means for people."""
     for name in ("hit_rate@10", *model.metrics):
         estimate = model.metrics.get(name)
         if name.startswith("hit_rate@") and estimate is not None and estimate.value is not None:
-            people = f"{1000 * estimate.value:,.0f} of 1,000 users"
+            people = f"{estimate.value * model.users:,.0f} of {model.users:,} users"
+            if model.users > 1000:  # a small count is not blown up, a large one is made easy to grasp
+                people = f"{1000 * estimate.value:,.0f} of 1,000 users"
             return (
                 f"{people} find an item they went on to choose among the first {name_and_k(name)[1]} shown."
             )

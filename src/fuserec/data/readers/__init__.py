@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -84,6 +85,9 @@ def read_cleaned(
     module, _, function = FORMATS[format].partition(":")
     reader = cast(Reader, getattr(import_module(module), function))
     raw = reader(path, None if items is None else existing(items), findings)
+    # A folder's name need not be text; what is stored is.
+    name = raw.info.name.encode("utf-8", "replace").decode("utf-8")
+    raw = replace(raw, info=replace(raw.info, name=name))
     return clean(raw, options or CleaningOptions(), findings, str(source))
 
 
