@@ -49,9 +49,20 @@ def test_moments_are_those_of_the_targets():
     assert held.queries.ages.tolist() == [10, 7]
 
 
+def test_last_out_holds_out_the_last_item_that_was_new_and_all_after_it():
+    data = dataset_of([[0, 1, 2, 0, 2], [0, 1, 0, 1], [0, 1, 2]])
+    held = hold_out(data, SplitConfig(), 0, "test")
+    assert targets(held) == {0: [2], 2: [2]}  # of two items alone nobody is asked about
+    assert histories(held.queries) == {0: [0, 1], 2: [0, 1]}
+    assert left(held.train) == {0: [0, 1], 1: [0, 1, 0, 1], 2: [0, 1]}
+    assert held.repeats == 0
+
+
 def test_repeats_are_no_targets_and_are_counted():
-    held = hold_out(dataset_of([[0, 1, 0], [0, 1, 2]]), SplitConfig(), 0, "test")
-    assert targets(held) == {1: [2]}
+    days = [[0, 1, 9, 9], [0, 1, 9]]
+    data = dataset_of([[0, 1, 0, 2], [0, 1, 2]], days=days)
+    held = hold_out(data, SplitConfig(protocol="temporal", share=0.4), 0, "test")
+    assert targets(held) == {0: [2], 1: [2]}
     assert held.repeats == 1
 
 

@@ -23,7 +23,7 @@ TEXTS = [
     "red car",
     "slow green boat",
     "apple",
-    "the unknown river",
+    "the red river",
     "mountain train fast fast fast blue pear apple river",
     "car red",
 ]
@@ -42,7 +42,7 @@ SENTENCES = [
     "An introduction to statistical learning with applications in R",
     "wood and water " * 60,
     "Über die Entstehung der Arten",
-    "洗发水 shampoo",
+    "洗 shampoo for babies",
     "a",
 ]
 
@@ -274,3 +274,20 @@ def test_minilm_understands(run) -> None:
     likeness = vectors @ vectors.T
     assert likeness[0, 1] > likeness[0, 2] + 0.2  # baby shampoo: infants' hair wash, not motor oil
     assert likeness[9, 10] == np.sort(likeness[9])[-2]  # headphones and a headset share hardly a word
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_text_that_the_model_was_not_taught_to_read_has_no_vector(tiny_model: Maker, run) -> None:
+    """Unknown tokens give noise that looks like meaning: a Chinese query must not find what shares only that."""
+    encoder = tiny(tiny_model())
+    vectors = encoder.encode(["red car", "qwx zyx red", "zyx", "red car zyx"], run)
+    assert vectors.any(axis=1).tolist() == [True, False, False, True]
+
+
+@pytest.mark.encoder
+@pytest.mark.usefixtures("use_minilm")
+def test_minilm_reads_english_and_not_chinese(run) -> None:
+    vectors = SentenceEncoder().encode(
+        ["oolong tea", "乌龙茶", "三体 (The Three-Body Problem), science fiction"], run
+    )
+    assert vectors.any(axis=1).tolist() == [True, False, True]

@@ -3,7 +3,9 @@
 One function holds out once; train, validation and test are two of them nested.
 
 ``last-out`` is the protocol of the published tables: each user's last item is test, the one before it validation,
-models fit on the rest, and the history of a test query holds the validation item.
+models fit on the rest, and the history of a test query holds the validation item. Where people meet items
+again (a view, then a purchase), the last item is the last one that was new to them: what is in the history is never
+recommended.
 """
 
 from __future__ import annotations
@@ -189,10 +191,20 @@ def _from_end(dataset: Dataset) -> np.ndarray:
 
 
 def _last_out(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:
-    """Hold out each user's last item; users of whom nothing would be left keep everything."""
-    lengths = np.repeat(np.diff(dataset.indptr), np.diff(dataset.indptr))
-    held = (_from_end(dataset) == 0) & (lengths >= (3 if stage == "test" else 2))
-    return _Rows(~held, ~held, held)
+    """Hold out the last item that each user met for the first time, and all that came after it.
+
+    Without repeats that is the user's last row. Users of whom nothing would be left keep everything.
+    """
+    rows = dataset.interactions
+    pair = rows.user.astype(np.int64) * dataset.n_items + rows.item
+    _, met = np.unique(pair, return_index=True)  # the first row of each pair: rows are oldest first
+    found = np.bincount(rows.user[met], minlength=dataset.n_users)
+    last = np.zeros(dataset.n_users, np.int64)
+    np.maximum.at(last, rows.user[met], met)
+    place = np.arange(dataset.n_interactions)
+    enough = (found >= (3 if stage == "test" else 2))[rows.user]
+    later = (place >= last[rows.user]) & enough
+    return _Rows(~later, ~later, later & (place == last[rows.user]))
 
 
 def _temporal(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:

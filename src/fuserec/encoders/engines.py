@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,11 @@ from fuserec.encoders.base import Vectors
 from fuserec.encoders.convert import FolderFacts
 from fuserec.errors import ConfigError, MissingExtraError
 from fuserec.run import RunOptions
+
+_KNOWN_SHARE = 0.5
+_TAUGHT_HAN = 2000
+_SPECIAL = 2
+"""Tokens that open and close a text."""
 
 _BLOCK = 16_384
 _LABEL = "encoding text"
@@ -73,6 +78,7 @@ class CTranslate2Engine:
         # Packaged tokenizers may pad every text to a fixed length and cut it shorter than the model reads.
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
+        self._strange = _strange_tokens(self._tokenizer)
         self._facts = facts
         self._batch_tokens = batch_tokens
 
@@ -91,10 +97,18 @@ class CTranslate2Engine:
                     return self._pooled([ids[i] for i in batch])
 
                 for batch, pooled in zip(batches, pool.map(work, batches), strict=True):
-                    vectors[start + batch] = pooled
+                    vectors[start + batch] = pooled * self._readable([ids[i] for i in batch])[:, None]
                     done += len(batch)
                     run.progress(_LABEL, done, len(texts))
         return vectors
+
+    def _readable(self, ids: list[list[int]]) -> NDArray[np.bool_]:
+        """Return bool (n,): the texts of which the model knows at least half of the tokens.
+
+        What it makes of the others is noise that looks like meaning: they get a zero vector, as if they had no text.
+        """
+        known = [1.0 - self._strange[row[1:-1]].mean() if len(row) > _SPECIAL else 1.0 for row in ids]
+        return np.array(known) >= _KNOWN_SHARE
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         cleaned = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
@@ -111,6 +125,22 @@ class CTranslate2Engine:
         share = (np.arange(hidden.shape[1]) < lengths[:, None]) / lengths[:, None].astype(np.float32)
         pooled: Vectors = np.matmul(share[:, None, :].astype(np.float32), hidden)[:, 0]
         return pooled
+
+
+def _strange_tokens(tokenizer: Any) -> NDArray[np.bool_]:
+    """Return bool (n_tokens,): the unknown token, and Han characters where the model was taught only a few of them.
+
+    An English vocabulary holds some hundred Han characters, without a meaning; a Chinese or multilingual one thousands.
+    """
+    vocabulary = tokenizer.get_vocab()
+    strange = np.zeros(max(vocabulary.values(), default=0) + 1, dtype=bool)
+    han = [index for token, index in vocabulary.items() if any("\u4e00" <= c <= "\u9fff" for c in token)]
+    if len(han) < _TAUGHT_HAN:
+        strange[han] = True
+    for token in ("[UNK]", "<unk>"):
+        if token in vocabulary:
+            strange[vocabulary[token]] = True
+    return strange
 
 
 class TorchEngine:

@@ -220,7 +220,20 @@ def learn(
             rows[cohort] = _cohort_weights(objective, best, offsets, queries, run)
         if cohort == _WORDS_ALONE and reads is not None and reads.any():
             rows[cohort] = _heeding(objective, rows[cohort], offsets, queries, reads)
-    return BlendWeights(rows, objective.constants, offsets)
+    return _trusted(objective, BlendWeights(rows, objective.constants, offsets), int(table.n_targets.sum()))
+
+
+def _trusted(objective: Objective, learnt: BlendWeights, n_targets: int) -> BlendWeights:
+    """Return what was learnt, pulled to equal weights and no offsets where validation has under :data:`SHRINK` targets.
+
+    A dozen of people cannot tell which of several parts is best: their mean is seldom far from it, a wrong choice is.
+    """
+    trust = min(1.0, n_targets / SHRINK)
+    n_parts = learnt.weights.shape[1]
+    equal = objective.allowed(np.full(n_parts, 1.0 / n_parts))
+    return BlendWeights(
+        trust * learnt.weights + (1.0 - trust) * equal, learnt.constants, trust * learnt.offsets
+    )
 
 
 def _proven(

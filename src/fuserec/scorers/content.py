@@ -35,6 +35,12 @@ class ContentConfig(Settings):
     sentence_share: float = Field(
         default=0.5, ge=0, le=1, description="Share of the language-model vectors; words get the rest."
     )
+    text_sentence_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="The same where the query's own words are compared; it is not tuned.",
+    )
     tag_weight: float = Field(
         default=0.0, ge=0, description="Weight of tag similarity beside words and vectors."
     )
@@ -68,7 +74,7 @@ class Content(HistoryScorer):
         answers=frozenset({"history", "text"}), evidence="exact"
     )
     tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {
-        "sentence_share": (0.0, 0.15, 0.3, 0.5, 0.7, 0.85, 1.0),
+        "sentence_share": (0.15, 0.3, 0.5, 0.7, 0.85),
         "recency": (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5),
     }
     config: ContentConfig
@@ -81,27 +87,43 @@ class Content(HistoryScorer):
         self._items = features.has_text.copy()
         if config.tag_weight > 0:
             self._items |= np.diff(features.tags.indptr) > 0
-        self._attach(features)
         self._spaces = {"lexical": sparse_neighbours(features.lexical, "cosine", kept, ties, run)}
         if features.sentence is not None:
             self._spaces["sentence"] = dense_neighbours(features.sentence, kept, ties, run)
         if config.tag_weight > 0:
             self._spaces["tags"] = sparse_neighbours(features.tags, config.tag_similarity, kept, ties, run)
-        self._map = self._joined()
+        self._attach(features)
 
     def _attach(self, features: ItemFeatures) -> None:
         self._lexical, self._sentence = features.lexical, features.sentence
         self._terms = features.lexical_encoder.terms
+        self._map = self._joined()
 
     def _shares(self) -> dict[str, float]:
-        """Return the weight of each space; without sentence vectors words get all of it."""
+        """Return the weight of each space between items; without sentence vectors words get all of it."""
         sentence = self.config.sentence_share if "sentence" in self._spaces else 0.0
         return {"lexical": 1.0 - sentence, "sentence": sentence, "tags": self.config.tag_weight}
+
+    def _text_shares(self, q: QueryBatch, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32 (n,) twice: the weights of words and of the sentence where a query's own words are compared.
+
+        A text that the language model cannot read (a zero vector) speaks through its words alone.
+        """
+        assert q.text is not None
+        read = np.zeros(rows.size, dtype=bool)
+        if q.text.sentence is not None and self._sentence is not None:
+            read = q.text.sentence[rows].any(axis=1)
+        sentence = np.where(read, self.config.text_sentence_share, 0.0)
+        weight = self.config.text_weight
+        return ((1.0 - sentence) * weight).astype(np.float32), (sentence * weight).astype(np.float32)
 
     def _joined(self) -> SparseMap:
         """Return M: the spaces, each by its share."""
         shares = self._shares()
-        total = self._spaces["lexical"] * np.float32(shares["lexical"])
+        words = np.full(self._items.size, shares["lexical"], dtype=np.float32)
+        if "sentence" in self._spaces:  # of an item that the language model cannot read, words say everything
+            words[np.diff(self._spaces["sentence"].indptr) == 0] = 1.0
+        total = sparse.csr_matrix(sparse.diags_array(words) @ self._spaces["lexical"], dtype=np.float32)
         for space in [name for name in self._spaces if name != "lexical"]:
             total = total + self._spaces[space] * np.float32(shares[space])
         total.eliminate_zeros()  # a space without a share says nothing
@@ -140,24 +162,19 @@ class Content(HistoryScorer):
         """Return bool (n,): queries whose words say something; words that nobody knows say nothing."""
         if q.text is None or self.config.text_weight == 0:
             return np.zeros(len(q), dtype=bool)
-        shares = self._shares()
-        heard = (np.diff(q.text.lexical.indptr) > 0) & (shares["lexical"] > 0)
-        if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
-            heard |= q.text.sentence.any(axis=1)
-        return q.text.present & heard
+        words, sentence = self._text_shares(q, np.arange(len(q)))
+        heard = (np.diff(q.text.lexical.indptr) > 0) & (words > 0)
+        return q.text.present & (heard | (sentence > 0))
 
     def _text_scores(self, q: QueryBatch, rows: np.ndarray) -> np.ndarray:
         """Return float32 (len(rows), n_items): the words' part of the score."""
         assert q.text is not None
-        shares, weight = self._shares(), np.float32(self.config.text_weight)
-        out = (
-            np.asarray((q.text.lexical[rows] @ self._lexical.T).toarray(), dtype=np.float32)
-            * shares["lexical"]
-        )
-        if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
-            out += np.maximum(q.text.sentence[rows] @ self._sentence.T, 0.0) * np.float32(shares["sentence"])
-        scaled: np.ndarray = out * weight
-        return scaled
+        words, sentence = self._text_shares(q, rows)
+        out: np.ndarray = (q.text.lexical[rows] @ self._lexical.T).toarray().astype(np.float32)
+        out *= words[:, None]
+        if q.text.sentence is not None and self._sentence is not None and sentence.any():
+            out += np.maximum(q.text.sentence[rows] @ self._sentence.T, 0.0) * sentence[:, None]
+        return out
 
     def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
         """Return exact rows: history items, words that query and item share, and the sentence as a whole."""
@@ -170,17 +187,15 @@ class Content(HistoryScorer):
     def _text_rows(self, q: QueryBatch, query: int, item: int) -> list[Evidence]:
         """Return the rows of the query's own words for one item."""
         assert q.text is not None
-        shares, weight = self._shares(), self.config.text_weight
+        words, sentence = (float(share[0]) for share in self._text_shares(q, np.array([query])))
         shared = q.text.lexical[[query]].multiply(self._lexical[[item]]).tocoo()
         out = [
-            Evidence(
-                self.name, "word", self._terms[int(term)], float(value) * shares["lexical"] * weight, "exact"
-            )
+            Evidence(self.name, "word", self._terms[int(term)], float(value) * words, "exact")
             for term, value in zip(shared.col, shared.data, strict=True)
         ]
-        if q.text.sentence is not None and self._sentence is not None and shares["sentence"] > 0:
+        if q.text.sentence is not None and self._sentence is not None and sentence > 0:
             cosine = max(float(q.text.sentence[query] @ self._sentence[item]), 0.0)
-            out.append(Evidence(self.name, "text", None, cosine * shares["sentence"] * weight, "exact"))
+            out.append(Evidence(self.name, "text", None, cosine * sentence, "exact"))
         return [row for row in out if row.contribution]
 
     def state(self) -> State:
@@ -197,4 +212,3 @@ class Content(HistoryScorer):
         for space in meta["spaces"]:
             parts = (arrays[f"{space}.m.{part}"] for part in ("values", "indices", "indptr"))
             self._spaces[space] = sparse.csr_matrix(tuple(parts), shape=(size, size))
-        self._map = self._joined()
