@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fuserec.fusion.candidates import CandidateTable
 from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS
-from fuserec.fusion.search import FLOOR, SHRINK, BlendWeights, Objective, constants, learn, singles
+from fuserec.fusion.search import FEW, FLOOR, SHRINK, BlendWeights, Objective, constants, learn, singles
 from fuserec.run import RunOptions
 
 RUN = RunOptions(threads=1)
@@ -105,7 +105,7 @@ def random_table(seed, n=40, parts=3, size=12, signal=(2.0, 1.0, 0.0)):
 @given(st.integers(0, 10_000), st.lists(st.floats(0, 2), min_size=3, max_size=3))
 @settings(max_examples=15, deadline=None)
 def test_never_below_the_best_part_on_validation(seed, signal):
-    t = random_table(seed, signal=signal)
+    t = random_table(seed, n=80, signal=signal)  # from FEW targets on
     cohorts = (np.arange(50) % 3).astype(np.int8)
     found = learn(t, cohorts, RUN)
     alone = singles(t, cohorts, RUN)
@@ -239,3 +239,14 @@ def test_a_part_that_reads_words_keeps_a_floor_of_weight():
     found = learn(t, HEAD, RUN, reads=reads)
     assert (found.weights[:, 2] >= FLOOR - 1e-9).all()
     np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)
+
+
+def test_a_dozen_validation_targets_hardly_move_the_weights_from_their_mean():
+    t = random_table(7, signal=(3.0, 0.0, 0.0))
+    few = CandidateTable(
+        t.indptr[:13], t.items[: t.indptr[12]], t.scores[: t.indptr[12]], t.answered[: t.indptr[12]],
+        t.target[: t.indptr[12]], t.cohorts[:12], t.n_targets[:12], t.scale[:12], t.names,
+    )  # fmt: skip
+    weights = learn(few, HEAD, RUN).weights
+    assert (weights >= (1 - 12 / FEW) / 3 - 1e-9).all()
+    assert learn(t, HEAD, RUN).weights[:, 0].min() > 0.6  # many targets are believed

@@ -13,7 +13,15 @@ from fuserec.data.splits import Holdout
 from fuserec.fusion.calibration import Calibration
 from fuserec.fusion.candidates import CandidateTable, candidate_table
 from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS, item_cohorts
-from fuserec.fusion.search import BlendWeights, Objective, constants, learn, singles
+from fuserec.fusion.search import (
+    WORDS_ALONE,
+    BlendWeights,
+    Objective,
+    constants,
+    heeding_words,
+    learn,
+    singles,
+)
 from fuserec.fusion.tuning import tuned
 from fuserec.numerics.hashing import reseed
 from fuserec.settings import Settings
@@ -92,6 +100,8 @@ def untaught(parts: Mapping[str, Scorer], train: Dataset, config: FusionLearning
         ties = reseed(train.items.hashes, run.seed)
         scale = constants(candidate_table(dict(parts), nothing, config.per_part, ties, run))
     weights = np.full((len(QUERY_COHORTS), n_parts), 1.0 / n_parts)
+    reads = np.array(["text" in part.capabilities.answers for part in parts.values()])
+    weights[WORDS_ALONE] = heeding_words(weights[WORDS_ALONE], reads)
     blend = BlendWeights(weights, scale, np.zeros(len(ITEM_COHORTS)))
     return Learnt(blend, Calibration(np.zeros(1), np.zeros(1)), np.zeros(n_parts), {})
 

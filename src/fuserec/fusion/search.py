@@ -35,13 +35,16 @@ gains something on noise as well."""
 FLOOR = 0.02
 """Smallest weight of a part that reads words: without it an item added a second ago would have no score at all."""
 
+FEW = 50
+"""Validation targets under which the parts' mean is mixed in: n of them count n / FEW of what they say."""
+
 SHRINK = 200
 """A cohort with this many validation targets stands half on its own weights; with fewer it takes the global ones."""
 
 WORDS_SHARE = 0.5
 """Least share of the parts that read words, together, where words are all that a query has."""
 
-_WORDS_ALONE = QUERY_COHORTS.index("none+text")
+WORDS_ALONE = QUERY_COHORTS.index("none+text")
 
 
 @dataclass(frozen=True)
@@ -218,17 +221,22 @@ def learn(
         queries = np.flatnonzero(table.cohorts == cohort)
         if table.n_targets[queries].sum() >= SHRINK:
             rows[cohort] = _cohort_weights(objective, best, offsets, queries, run)
-        if cohort == _WORDS_ALONE and reads is not None and reads.any():
-            rows[cohort] = _heeding(objective, rows[cohort], offsets, queries, reads)
-    return _trusted(objective, BlendWeights(rows, objective.constants, offsets), int(table.n_targets.sum()))
+    found_all = _trusted(
+        objective, BlendWeights(rows, objective.constants, offsets), int(table.n_targets.sum())
+    )
+    if reads is not None and reads.any():
+        alone_queries = np.flatnonzero(table.cohorts == WORDS_ALONE)
+        row = found_all.weights[WORDS_ALONE]
+        found_all.weights[WORDS_ALONE] = _heeding(objective, row, found_all.offsets, alone_queries, reads)
+    return found_all
 
 
 def _trusted(objective: Objective, learnt: BlendWeights, n_targets: int) -> BlendWeights:
-    """Return what was learnt, pulled to equal weights and no offsets where validation has under :data:`SHRINK` targets.
+    """Return what was learnt, pulled to equal weights and no offsets where validation has under :data:`FEW` targets.
 
     A dozen of people cannot tell which of several parts is best: their mean is seldom far from it, a wrong choice is.
     """
-    trust = min(1.0, n_targets / SHRINK)
+    trust = min(1.0, n_targets / FEW)
     n_parts = learnt.weights.shape[1]
     equal = objective.allowed(np.full(n_parts, 1.0 / n_parts))
     return BlendWeights(
@@ -273,13 +281,19 @@ def _heeding(
     Validation seldom holds queries without a history, and weights learnt where a history tells more may give the
     parts that read words none.
     """
+    heard = heeding_words(row, reads)
+    if queries.size and objective(heard, offsets, queries) < objective(row, offsets, queries):
+        return row
+    return heard
+
+
+def heeding_words(row: np.ndarray, reads: np.ndarray) -> np.ndarray:
+    """Return the weights with at least :data:`WORDS_SHARE` on the parts that read words."""
     share = float(row[reads].sum())
-    if share >= WORDS_SHARE:
+    if share >= WORDS_SHARE or not reads.any():
         return row
     heard = row * (1.0 - WORDS_SHARE) / (1.0 - share)
     heard[reads] = row[reads] * WORDS_SHARE / share if share > 0 else WORDS_SHARE / reads.sum()
-    if queries.size and objective(heard, offsets, queries) < objective(row, offsets, queries):
-        return row
     return heard
 
 
