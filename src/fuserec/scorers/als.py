@@ -28,7 +28,7 @@ class ImplicitALSConfig(Settings):
     """Hyperparameters of implicit ALS."""
 
     embedding_dim: int = Field(default=64, ge=1, le=1024, description="Factors of an item.")
-    iterations: int = Field(default=15, ge=1, description="Sweeps over users and items.")
+    iterations: int = Field(default=15, ge=1, le=1000, description="Sweeps over users and items.")
     regularization: float = Field(default=10.0, gt=0, description="λ, weight of the squared factors.")
     alpha: float = Field(
         default=10.0, ge=0, description="Confidence of a positive event of weight w is 1 + alpha·w."
