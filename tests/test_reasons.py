@@ -21,14 +21,14 @@ def row(kind: str, key: object, contribution: float, scorer: str = "part") -> Ev
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([row("item", 0, 1.0)], "Because you chose “Dune”."),
-        ([row("item", 0, 1.0), row("item", 1, 0.5)], "Because you chose “Dune” and “Solaris”."),
-        ([row("item", 0, 1.0), row("item", 1, 0.1)], "Because you chose “Dune”."),
+        ([row("item", 0, 1.0)], "Because of “Dune”."),
+        ([row("item", 0, 1.0), row("item", 1, 0.5)], "Because of “Dune” and “Solaris”."),
+        ([row("item", 0, 1.0), row("item", 1, 0.1)], "Because of “Dune”."),
         (
             [row("item", 0, 0.4), row("item", 1, 0.5), row("item", 0, 0.3, "other")],
-            "Because you chose “Dune” and “Solaris”.",
+            "Because of “Dune” and “Solaris”.",
         ),
-        ([row("item", 0, -1.0), row("item", 1, 0.2)], "Because you chose “Solaris”."),
+        ([row("item", 0, -1.0), row("item", 1, 0.2)], "Because of “Solaris”."),
         (
             [row("word", "sea", 1.0), row("text", None, 0.5)],
             "Matches your word “sea”; fits what you describe.",
@@ -42,11 +42,11 @@ def row(kind: str, key: object, contribution: float, scorer: str = "part") -> Ev
         ([row("tag", "jazz", 1.0)], "You take to “jazz”."),
         (
             [row("popularity", None, 1.0), row("item", 0, 0.9)],
-            "Many people choose it; because you chose “Dune”.",
+            "Others choose it too; because of “Dune”.",
         ),
-        ([row("popularity", None, 1.0), row("item", 0, 0.1)], "Many people choose it."),
+        ([row("popularity", None, 1.0), row("item", 0, 0.1)], "Others choose it too."),
         ([row("scorer", None, 1.0)], "A learnt pattern speaks for it."),
-        ([row("scorer", None, 9.0), row("item", 0, 0.1)], "Because you chose “Dune”."),
+        ([row("scorer", None, 9.0), row("item", 0, 0.1)], "Because of “Dune”."),
         ([row("item", 0, -1.0)], "Nothing is known that speaks for it."),
         ([], "Nothing is known that speaks for it."),
     ],
@@ -56,7 +56,7 @@ def test_the_strongest_evidence_is_named(rows: list[Evidence], said: str) -> Non
 
 
 def test_in_chinese() -> None:
-    assert reason([row("item", 2, 1.0), row("item", 0, 0.9)], TITLES, "zh") == "因为您选过“活着”和“Dune”。"
+    assert reason([row("item", 2, 1.0), row("item", 0, 0.9)], TITLES, "zh") == "因为您关注过“活着”和“Dune”。"
     parts = [
         row("word", "家", 0.9),
         row("word", "家族", 1.0),

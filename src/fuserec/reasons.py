@@ -26,13 +26,13 @@ _OTHERS = {"word": "text", "tag": "text", "text": "text", "popularity": "popular
 
 _SENTENCES: dict[str, dict[str, str]] = {
     "en": {
-        "items": "because you chose {names}",
+        "items": "because of {names}",
         "item_join": " and ",
         "word": "matches your word {names}",
         "words": "matches your words {names}",
         "text": "fits what you describe",
         "tag": "you take to {names}",
-        "popularity": "many people choose it",
+        "popularity": "others choose it too",
         "pattern": "a learnt pattern speaks for it",
         "none": "Nothing is known that speaks for it",
         "quote": "“{}”",
@@ -42,13 +42,13 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "end": ".",
     },
     "zh": {
-        "items": "因为您选过{names}",
+        "items": "因为您关注过{names}",
         "item_join": "和",
         "word": "符合您的用词{names}",
         "words": "符合您的用词{names}",
         "text": "符合您的描述",
         "tag": "您常选{names}",
-        "popularity": "很多人选它",
+        "popularity": "其他人也选它",
         "pattern": "学到的规律支持它",
         "none": "尚无依据",
         "quote": "“{}”",

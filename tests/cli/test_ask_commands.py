@@ -145,7 +145,7 @@ def test_explain(cli, saved_sample: Path) -> None:
     assert abs(sum(row["contribution"] for row in found["evidence"]) - found["score"]) < 1e-4
     done = cli("explain", saved_sample, "--history", "dune", "--item", "dune-messiah")
     assert done.status == 0
-    assert "Because you chose “Dune”" in done.out
+    assert "Because of “Dune”" in done.out
     assert "sum" in done.out
     unknown = cli("explain", saved_sample, "--user", "nobody", "--item", "dune")
     assert unknown.status == 0

@@ -12,7 +12,7 @@ def test_demo_shows_everything_offline(shell, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert "Works are real; readers are simulated" in done.out
     for said in (
-        "Because you chose",
+        "Because of",
         "matches your words",
         "Red Mars",
         "NDCG@10",
