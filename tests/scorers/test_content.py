@@ -108,7 +108,7 @@ def test_sentence_of_the_query_asks_by_meaning(data, features):
     both = replace(features, sentence=sentences(data))
     q = with_words(QueryBatch.of_histories([[]]), [Words("bread")], features, RUN)
     q = replace(q, text=replace(q.text, sentence=np.array([[0.6, -0.8]], np.float32)))
-    fitted = fit(data, both, sentence_share=1.0)
+    fitted = fit(data, both, text_sentence_share=1.0)
     np.testing.assert_allclose(
         fitted.score(q).values[0], [0.6, 0, 0.6, 0, 0], rtol=1e-5
     )  # opposite is no evidence
@@ -137,3 +137,14 @@ def test_tags_without_weight_are_no_content():
     data = replace(data, item_table=table)
     fitted = fit(data, small_features(data, RUN))
     assert fitted.score(QueryBatch.of_histories([[1]])).items.tolist() == [False, True]
+
+
+def test_a_query_that_the_language_model_cannot_read_speaks_through_its_words_alone(data, features):
+    """A zero vector is no meaning: the words get its share, and what was tuned on histories changes nothing."""
+    both = replace(features, sentence=sentences(data))
+    q = with_words(QueryBatch.of_histories([[]]), [Words("bread")], features, RUN)
+    unread = replace(q, text=replace(q.text, sentence=np.zeros((1, 2), np.float32)))
+    expected = fit(data, features).score(q).values
+    for share in (0.15, 0.85):
+        found = fit(data, both, sentence_share=share, text_sentence_share=0.9).score(unread)
+        np.testing.assert_allclose(found.values, expected, rtol=1e-6)
