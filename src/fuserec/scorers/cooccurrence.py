@@ -12,7 +12,7 @@ from scipy import sparse
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.scorers.base import Capabilities
-from fuserec.scorers.history import HistoryScorer, compact_map
+from fuserec.scorers.history import HistoryScorer, compact_map, decayed
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class Cooccurrence(HistoryScorer):
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps, divided by the source item's popularity term."""
-        decay = np.power(np.float32(self.config.recency), q.steps.astype(np.float32))
-        strength: np.ndarray = q.weights * decay * self.scale[q.items]
+        strength: np.ndarray = decayed(q, self.config.recency) * self.scale[q.items]
         return strength
 
     @property

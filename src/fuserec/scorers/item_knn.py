@@ -13,7 +13,7 @@ from fuserec.errors import NotFittedError
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
 from fuserec.scorers.base import Capabilities
-from fuserec.scorers.history import HistoryScorer, compact_map
+from fuserec.scorers.history import HistoryScorer, compact_map, decayed
 from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
 from fuserec.settings import Settings
 
@@ -118,9 +118,7 @@ class ItemKNN(HistoryScorer):
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps."""
-        if self.config.recency == 1.0:
-            return q.weights
-        return q.weights * np.power(np.float32(self.config.recency), q.steps.astype(np.float32))
+        return decayed(q, self.config.recency)
 
     @property
     def can_predict(self) -> bool:
