@@ -1,8 +1,10 @@
-"""Regenerate BENCHMARKS.md: speed beside other libraries in one run, and quality on public datasets.
+"""Regenerate BENCHMARKS.md: quality on public datasets, and speed beside other libraries in one run.
 
-    python -m bench.run --data ../shared/data [--only speed|quality] [--out BENCHMARKS.md]
+    python -m bench.run --data ../shared/data [--only quality|speed|training] [--render] [--out BENCHMARKS.md]
 
-Datasets are read from the folder given; what is absent is left out and named. Raw figures go to bench/results.
+Datasets are read from the folder given; what is absent is left out and named. Raw figures go to bench/results, from
+where ``--render`` writes the page without running anything. Quality takes hours and can be made in pieces beforehand:
+see ``bench/quality.py``; only what is missing or no longer holds is made here.
 """
 
 from __future__ import annotations
@@ -12,13 +14,14 @@ import json
 import lzma
 import platform
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import fuserec
-from bench import quality, speed
+from bench import choices, goals, page, quality, ratings, records, sequence_speed, speed
 
-RESULTS = Path(__file__).resolve().parent / "results"
+RESULTS = records.RESULTS
+TASKS = ("quality", "speed", "training")
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -40,7 +43,7 @@ def titles(folder: Path) -> list[str]:
     return [" ".join(text.split()) for text in item_text(dataset.item_table) if text][:3000]
 
 
-def run_speed(folder: Path) -> dict[str, object]:
+def run_speed(folder: Path) -> dict[str, Any]:
     """Run every comparison and return the rows and facts."""
     RESULTS.mkdir(exist_ok=True)
     pairs, texts = RESULTS / "ml1m.npz", RESULTS / "titles.txt"
@@ -56,7 +59,7 @@ def run_speed(folder: Path) -> dict[str, object]:
     return {"rows": [row.__dict__ for row in rows], "facts": facts}
 
 
-def speed_section(found: dict[str, object]) -> str:
+def speed_section(found: dict[str, Any]) -> str:
     """Return the section on speed."""
     lines = [
         "## Speed\n",
@@ -65,42 +68,75 @@ def speed_section(found: dict[str, object]) -> str:
         "| task | FuseRec | peer | | ratio (lowest to highest) |",
         "| --- | ---: | ---: | --- | ---: |",
     ]
-    for r in found["rows"]:  # type: ignore[attr-defined]
+    for r in found["rows"]:
         lines.append(
             f"| {r['name']} | {r['ours_s']:.3f} s | {r['peer_s']:.3f} s | {r['peer']} | "
             f"**{r['ratio']:.2f}** ({r['lowest']:.2f} to {r['highest']:.2f}) |"
         )
     lines += ["", "| beside it | |", "| --- | ---: |"]
-    lines += [f"| {name} | {value:,.1f} |" for name, value in found["facts"].items()]  # type: ignore[attr-defined]
+    lines += [f"| {name} | {value:,.1f} |" for name, value in found["facts"].items()]
     return "\n".join(lines) + "\n"
+
+
+def stored(name: str) -> Any:
+    """Return the raw figures of a name, None where there are none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def store(name: str, found: dict[str, Any]) -> None:
+    """Keep raw figures."""
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def render(found: list[records.Record]) -> str:
+    """Return the page, made of what is there."""
+    boards, training = page.boards(found), stored("training")
+    parts = [
+        "# Benchmarks\n",
+        "Made by `make bench`; never edited by hand. Each figure is of the source that its table names.\n",
+        f"FuseRec {fuserec.__version__}, Python {platform.python_version()}, {speed.cores()} cores.\n",
+        goals.section(goals.checks(found, training)),
+        page.section(found),
+        choices.budget_section(boards),
+        choices.absent_section(boards),
+    ]
+    if (rated := stored("ratings")) is not None:
+        parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
+    if (timed := stored("speed")) is not None:
+        parts.append(speed_section(timed))
+    if training is not None:
+        parts.append(sequence_speed.section(training))
+    return "\n".join(parts)
+
+
+def measure(task: str, data: Path) -> int:
+    """Do one of the tasks; return how many of its results failed."""
+    if task == "quality":
+        return quality.run(data, [], list(quality.STANDARD), "stale")
+    store(task, run_speed(data) if task == "speed" else sequence_speed.run(data))
+    return 0
 
 
 def main() -> int:
     """Run what is asked for and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--only", choices=["speed", "quality"])
+    parser.add_argument("--only", choices=TASKS)
+    parser.add_argument("--render", action="store_true", help="write the page from what is there")
     parser.add_argument("--out", type=Path, default=Path("BENCHMARKS.md"))
     a = parser.parse_args()
-    if not a.data.is_dir():
+    if not a.render and not a.data.is_dir():
         print(f"error: {a.data} is not there: name the folder of datasets with --data", file=sys.stderr)
         return 1
     RESULTS.mkdir(exist_ok=True)
-    for name, make in (("speed", run_speed), ("quality", quality.run)):
-        if a.only in (None, name):
-            (RESULTS / f"{name}.json").write_text(json.dumps(make(a.data), indent=1), encoding="utf-8")
-    page = [
-        "# Benchmarks\n",
-        "Made by `make bench`; never edited by hand.\n",
-        f"FuseRec {fuserec.__version__}, Python {platform.python_version()}, {speed.cores()} cores, "
-        f"{time.strftime('%Y-%m-%d')}.\n",
-    ]
-    for name, section in (("quality", quality.section), ("speed", speed_section)):
-        if (RESULTS / f"{name}.json").is_file():
-            page.append(section(json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))))
-    a.out.write_text("\n".join(page), encoding="utf-8")
+    tasks = () if a.render else (a.only,) if a.only else TASKS
+    failed = sum(measure(task, a.data) for task in tasks)
+    found = records.read_all()
+    a.out.write_text(render(found), encoding="utf-8")
+    print(goals.section(goals.checks(found, stored("training"))))
     print(f"written: {a.out}")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
