@@ -29,7 +29,7 @@ help:
 	@echo "make test      the test suite without what is marked slow"
 	@echo "make test-all  the whole test suite"
 	@echo "make lint      ruff, mypy, and the check of the architecture"
-	@echo "make bench     speed and quality beside other libraries (installs them in environments of their own)"
+	@echo "make bench     BENCHMARKS.md: quality (hours; goes on where it stopped) and speed beside other libraries"
 	@echo "make docs      the documentation as pages in build/docs, its links and code checked"
 	@echo "make clean     removes .venv and everything that was built"
 
@@ -48,7 +48,7 @@ lint: $(DONE)/dev
 	@$(BIN)/mypy
 	@$(BIN)/python scripts/check_architecture.py
 
-bench: $(DONE)/models
+bench: $(DONE)/models $(DONE)/deep
 	@$(BIN)/python -m bench.run --data $(DATA)
 
 docs: $(DONE)/models
@@ -80,12 +80,13 @@ $(DONE)/models: $(DONE)/text
 	@$(BIN)/fuserec models install minilm --quiet >/dev/null
 	@touch $@
 
-$(DONE)/dev: $(DONE)/text
+# Torch first and pinned: every part is linted and tested, the neural ones too.
+$(DONE)/dev: $(DONE)/deep
 	@echo "installing the development tools" >&2
-	@$(INSTALL) -e '.[text,dev]'
+	@$(INSTALL) -e '.[text,deep,tune,dev]'
 	@touch $@
 
-# PyTorch and what trains on it: no target above needs it.
+# PyTorch and what trains on it: lint, test and bench need it, demo does not.
 .PHONY: deep
 deep: $(DONE)/deep
 

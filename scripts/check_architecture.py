@@ -23,11 +23,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("agent",),
     ("language",),
-    ("evaluation",),
+    ("evaluation", "tuning"),
     ("policy",),
     ("explain",),
     (
         "persistence",
+        "questions",
         "recommender",
         "fitted",
         "additions",
@@ -37,15 +38,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "reasons",
         "requests",
         "search",
+        "tracked",
     ),
     ("rerank",),
     ("fusion",),
     ("scorers",),
     ("metrics",),
     ("llm",),
+    ("neural",),
     ("encoders",),
     ("data",),
     ("numerics",),
+    ("tracking",),
     ("settings", "alone", "run", "types", "errors"),
 )
 """Rooms from top to bottom: a module may import from its own layer and from those below.
@@ -56,7 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 FACADE = -1
 """The layer of ``fuserec`` itself, the public API: it may import anything, and nothing may import it."""
 
-BASES = frozenset({"base", "history", "factors", "ratings", "attribution"})
+BASES = frozenset({"base", "history", "factors", "implicit", "ratings", "attribution", "wrapped"})
 """Modules of ``scorers/`` that scorers share; every other one is a scorer, and no scorer imports another."""
 
 MAX_LINES = 400

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path"}
+WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", Any: "value"}
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 CONFIGURATION = """\
@@ -56,6 +56,10 @@ A part is a scorer with its hyperparameters. NAME is the scorer's name, or any o
 it, so that one scorer can stand in the fusion several times. Without any `[parts]` table the parts are chosen by
 the data (`fuserec.config.default_parts`). The keys marked *tuned* act on queries only: the fusion also tries other
 values of them on validation, which costs no refit; `[fusion] tune = false` keeps yours.
+
+Two keys may stand beside the hyperparameters of any part: `seeds = 3` fits that many copies with seeds of their own and
+takes their mean (`averaged`), `debias = 0.5` lowers its scores of popular items (`debiased`; *tuned*).
+[New items, new people, the long tail](cold-start.md) shows what they are for.
 """
 
 DATASET = """

@@ -6,14 +6,19 @@ from functools import cache, cached_property
 import pytest
 
 from fuserec.config import create_parts, default_parts
-from fuserec.fusion.blend import Blend
+from fuserec.fusion import FUSIONS, fusion_of
+from fuserec.fusion.config import FusionConfig
 from fuserec.scorers import SCORERS, create
 from fuserec.testing import CHECKS, Subject, sentence_vectors, small_dataset
 from fuserec.testing.contract import subject_of
 from fuserec.testing.meaning import own_row_is_left_out
 
 EXACT = ("popularity", "cooccurrence", "ease", "item_knn", "content")
-FUSIONS = {"fused": tuple(default_parts(small_dataset())), "fused of exact parts": EXACT}
+FUSED = {
+    "fused": (tuple(default_parts(small_dataset())), "blend"),
+    **{f"{kind} of exact parts": (EXACT, kind) for kind in FUSIONS},
+}
+STACK = {"if_better": False, "folds": 2, "trees": 20}
 
 
 class WithSentences(Subject):
@@ -33,8 +38,10 @@ class WithSentences(Subject):
 @cache
 def subject(name: str) -> Subject:
     """Every scorer by name and the fusion, each fitted once for all checks."""
-    if name in FUSIONS:
-        return Subject(Blend(parts=create_parts({part: {} for part in FUSIONS[name]})))
+    if name in FUSED:
+        parts, kind = FUSED[name]
+        config = FusionConfig.parse({"kind": kind, "stack": STACK}, "test")
+        return Subject(fusion_of(config, create_parts({part: {} for part in parts})))
     if name.endswith(" with sentence vectors"):
         plain = subject_of(create(name.split(maxsplit=1)[0]))
         return WithSentences(plain.scorer, plain.oracle)
@@ -42,7 +49,7 @@ def subject(name: str) -> Subject:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", [*SCORERS, *FUSIONS, "content with sentence vectors"])
+@pytest.mark.parametrize("name", [*SCORERS, *FUSED, "content with sentence vectors"])
 def test_contract(name, check):
     check(subject(name))
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from pydantic import Field, ValidationError
 
@@ -56,3 +58,16 @@ def test_settings_are_frozen():
 def test_nearest():
     assert nearest("ese", ["ease", "als"]) == "; did you mean 'ease'?"
     assert nearest("popularity", ["als"]) == ""
+
+
+class Chosen(Settings):
+    kind: Literal["blend", "cascade"] = Field(default="blend", description="Which.")
+
+
+def test_a_word_that_is_not_allowed_names_the_nearest_that_is():
+    with pytest.raises(
+        ConfigError, match=r"kind = 'cascad': .*'blend' or 'cascade'; did you mean 'cascade'\?"
+    ):
+        Chosen.parse({"kind": "cascad"}, "[x]")
+    with pytest.raises(ConfigError, match=r"kind = 3: Input should be 'blend' or 'cascade'$"):
+        Chosen.parse({"kind": 3}, "[x]")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fuserec.evaluation.runner import evaluate
     from fuserec.recommender import Recommender
     from fuserec.run import RunOptions
+    from fuserec.tuning.tune import tune
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _HOMES = {
     "load_config": "config",
     "read": "data.readers",
     "sample": "data.sample",
+    "tune": "tuning.tune",
 }
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "load_config",
     "read",
     "sample",
+    "tune",
 ]
 
 

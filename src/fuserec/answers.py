@@ -1,4 +1,4 @@
-"""What a Recommender answers: items with score, probability, reason and evidence, readable by people and machines."""
+"""What a Recommender answers: items with score, probability, reason and evidence, or questions."""
 
 from __future__ import annotations
 
@@ -108,3 +108,61 @@ class Answer:
             "warnings": list(self.warnings),
         }
         return {**out, "note": self.note} if self.note else out
+
+
+@dataclass(frozen=True)
+class Question:
+    """An item to ask somebody about.
+
+    Parameters
+    ----------
+    item_id, title : str
+    rank : int
+        From 1: the first tells most.
+    gain : float
+        What the answer is expected to tell about the person's taste, in bits.
+    probability : float
+        That they know the item and like it.
+    """
+
+    item_id: str
+    title: str
+    rank: int
+    gain: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What to ask somebody next.
+
+    Parameters
+    ----------
+    query : dict
+        The answers so far, as understood.
+    items : tuple of Question
+        The first is the one to ask; the others could stand in for it. Empty where nothing is left to learn.
+    doubt : float
+        How open it is still which group of people theirs is, in bits.
+    warnings : tuple of str
+        What of the answers could not be used.
+    note : str
+        Set where the data are simulated.
+    """
+
+    query: dict[str, Any]
+    items: tuple[Question, ...]
+    doubt: float
+    warnings: tuple[str, ...] = ()
+    note: str = field(default="")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the questions as the JSON format names them."""
+        out = {
+            **asdict(self),
+            "items": [asdict(item) for item in self.items],
+            "warnings": list(self.warnings),
+        }
+        if not self.note:
+            del out["note"]
+        return out

@@ -12,6 +12,7 @@ from fuserec.errors import RequestError, nearest
 from fuserec.filters import Filters, allowed_items
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.topk import top_k
+from fuserec.questions import Tastes
 from fuserec.requests import id_list, left_out, shown_id, well_formed
 from fuserec.search import SearchIndex
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.fusion.blend import Blend
+    from fuserec.fusion.base import Fusion
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Fitted:
     ----------
     dataset : Dataset
     features : ItemFeatures
-    fused : Blend
+    fused : Fusion
     seed : int
     facts : dict
         When and how it was fitted, for ``info``.
@@ -47,7 +48,7 @@ class Fitted:
 
     dataset: Dataset
     features: ItemFeatures
-    fused: Blend
+    fused: Fusion
     seed: int
     facts: dict[str, Any] = field(default_factory=dict)
     pending: tuple[str, ...] = ()
@@ -63,6 +64,11 @@ class Fitted:
     def search_index(self) -> SearchIndex:
         """BM25 over the catalogue, built when it is first asked for."""
         return SearchIndex(self.dataset.item_table)
+
+    @cached_property
+    def tastes(self) -> Tastes:
+        """Groups of stored users with alike histories, made when a question is first asked for."""
+        return Tastes.of(self.dataset, self.seed)
 
     @cached_property
     def ties(self) -> np.ndarray:

@@ -32,7 +32,7 @@ from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.sentence import SentenceEncoder
 from fuserec.errors import DataError, ModelFormatError
 from fuserec.fitted import Fitted
-from fuserec.fusion.blend import Blend
+from fuserec.fusion import fusion_of
 from fuserec.recommender import Recommender
 from fuserec.run import RunOptions
 from fuserec.scorers import scorer_class
@@ -161,7 +161,7 @@ def load(folder: Path | str) -> Recommender:
             cls = scorer_class(entry["scorer"])
             settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
             parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
-        fused = Blend(config.fusion, parts).restored(*states["fusion"])
+        fused = fusion_of(config.fusion, parts).restored(*states["fusion"])
         facts, pending = dict(head["facts"]), tuple(head["pending"])
         fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, bool(head["histories"]))
     except (*_DAMAGE, ValidationError, pl.exceptions.PolarsError) as e:

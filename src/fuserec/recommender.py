@@ -6,27 +6,28 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fuserec.additions import Rows, additions
-from fuserec.answers import Answer, RecommendedItem
+from fuserec.answers import Answer, Questions, RecommendedItem
 from fuserec.config import RecommenderConfig
 from fuserec.data.query import Event
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
-from fuserec.filters import Filters, allowed_items
+from fuserec.filters import Filters
 from fuserec.fitted import Fitted, eligible, listed
-from fuserec.fusion.blend import Blend
+from fuserec.fusion import fusion_of
 from fuserec.numerics.topk import top_k
+from fuserec.questions import questions
 from fuserec.reasons import Language, readable, reason
 from fuserec.requests import (
     DEFAULT_K,
     MAX_K,
     batch,
-    finite,
+    check_answer,
     id_list,
     list_length,
     query_of,
@@ -35,16 +36,14 @@ from fuserec.requests import (
     well_formed,
 )
 from fuserec.run import RunOptions
-from fuserec.search import joined_ranks, vector_scores
+from fuserec.search import found
+from fuserec.tracked import tracked_fit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.sentence import SentenceEncoder
-
-PERSONAL = 0.5
-"""Weight of a user's own ranking beside the two lists of a search."""
 
 
 class Recommender:
@@ -86,14 +85,15 @@ class Recommender:
 
     def fit(self, dataset: Dataset, run: RunOptions | None = None) -> Recommender:
         """Fit parts on inner train, learn the fusion on validation, refit the parts on everything."""
-        return self._fit(dataset, run or RunOptions())
+        with tracked_fit(self, dataset, run or RunOptions()) as told:
+            return self._fit(dataset, told)
 
     def _fit(self, dataset: Dataset, run: RunOptions, encoder: SentenceEncoder | None = None) -> Recommender:
         """Fit; an encoder that is at hand (perhaps one that came with the model) reads the text."""
         started = time.perf_counter()
         features = ItemFeatures.build(dataset, self.config.features, run, encoder)
-        fused = Blend(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
-        facts = {"fit_s": round(time.perf_counter() - started, 2), "validation": fused.learnt.figures}
+        fused = fusion_of(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
+        facts = {"fit_s": round(time.perf_counter() - started, 2), **fused.facts}
         with self._writing:
             self._model = Fitted(dataset, features, fused, run.seed, facts)
         return self
@@ -165,8 +165,9 @@ class Recommender:
                 )
             dataset = old.dataset.without_user(index)
             if not defer:
-                # inside the lock: an update meanwhile would be lost
-                return self._fit(dataset, run, old.features.sentence_encoder)
+                return self._fit(
+                    dataset, run, old.features.sentence_encoder
+                )  # in the lock: no update is lost
             fused = old.fused.without_user(index)
             self._model = replace(old, dataset=dataset, fused=fused, pending=tuple(old.fused.parts))
         return self
@@ -224,7 +225,7 @@ class Recommender:
         if k is None:
             k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
         k = list_length(k, model.dataset)
-        _check_request(min_probability, language)
+        check_answer(min_probability, language)
         request = resolve(query, model.dataset)
         q = batch([request], model.features, run)
         allowed, warnings = eligible(model, candidates, exclude, filters)
@@ -267,8 +268,7 @@ class Recommender:
         users = id_list(users, "users")
         indices = model.dataset.users.indices(users)
         if (indices < 0).any():
-            unknown = shown_id(users[int(np.argmin(indices))])
-            raise RequestError(f"user {unknown} is not known to this model")
+            raise RequestError(f"user {shown_id(users[int(np.argmin(indices))])} is not known to this model")
         n_items = model.dataset.n_items
         chunk = max(1, run.memory_mb * 2**20 // (4 * n_items * (len(model.fused.parts) + 2)))
         lists, values = [np.empty((0, k), np.int32)], [np.empty((0, k), np.float32)]
@@ -300,7 +300,7 @@ class Recommender:
     ) -> RecommendedItem:
         """Return score, probability, reason and evidence of one item, taken already or not."""
         model = self.fitted
-        _check_request(None, language)
+        check_answer(None, language)
         index = model.item(item)
         request = resolve(query_of(user, history, text), model.dataset)
         q = batch([request], model.features, RunOptions(threads=1))
@@ -329,32 +329,40 @@ class Recommender:
         self, text: str, k: int = 10, *, user: str | None = None, filters: Filters | None = None
     ) -> Answer:
         """Return items for a text: words (BM25) and meaning (vectors) joined, and a named user's taste."""
-        model, text = self.fitted, well_formed(text, "search: the text")
-        k = list_length(k, model.dataset)
-        if not text.strip():
-            raise RequestError("search: the text is empty; give a few words")
-        request = resolve(query_of(user, (), text), model.dataset)
-        read = model.features.read([text], RunOptions(threads=1))
-        table = model.dataset.item_table
-        allowed = np.ones(table.height, dtype=bool) if filters is None else allowed_items(table, filters)
-        lists = [(model.search_index.scores(text), 1.0), (vector_scores(read, model.features), 1.0)]
-        joined = joined_ranks(lists, allowed, model.ties)
-        if user is not None and request.user >= 0:
-            mine = model.fused.score(model.dataset.queries(np.array([request.user]))).values[0]
-            found = joined > 0
-            shifted = mine - mine[found].min() + 1e-6 if found.any() else mine
-            joined = joined + joined_ranks([(np.where(found, shifted, 0.0), PERSONAL)], found, model.ties)
-        visible = np.where(joined > 0, joined, np.float32(-np.inf))[None, :].astype(np.float32)
-        items, values, counts = top_k(visible, k, ties=model.ties)
-        hits = tuple(
-            RecommendedItem(
-                model.dataset.items[int(item)], model.titles[int(item)], place + 1, float(value), 0.0
-            )
-            for place, (item, value) in enumerate(
-                zip(items[0, : counts[0]], values[0, : counts[0]], strict=True)
-            )
-        )
-        return Answer(request.shown, request.known, hits, request.warnings, model.note)
+        return found(self.fitted, text, k, user, filters)
+
+    def ask(
+        self,
+        history: Sequence[str | Event] = (),
+        text: str | None = None,
+        k: int = 1,
+        candidates: Sequence[str] | None = None,
+        exclude: Sequence[str] = (),
+        *,
+        unknown: Sequence[str] = (),
+    ) -> Questions:
+        """Return which items to ask somebody new about next: those whose answer tells most about their taste.
+
+        Parameters
+        ----------
+        history, text
+            The answers so far: ids of what is liked, ``Event(item, kind="dislike")`` for what is not, and words. An
+            item that was answered is never asked about again.
+        k, candidates, exclude
+            As in :meth:`recommend`; the first item is the one to ask about, the others could stand in for it.
+        unknown : sequence of item ids
+            What they were asked about and do not know.
+
+        Raises
+        ------
+        RequestError
+            Where the model was saved without histories, and as :meth:`recommend` does.
+        """
+        model = self.fitted
+        request = resolve(query_of(None, history, text), model.dataset)
+        allowed, warnings = eligible(model, candidates, exclude, None)
+        silent = [model.item(one) for one in id_list(unknown, "unknown")]
+        return questions(model, request, silent, k, allowed, warnings)
 
     def info(self) -> dict[str, Any]:
         """Return what the model is: data, parts, weights, validation figures, what is stale or pending."""
@@ -390,11 +398,3 @@ class Recommender:
         from fuserec.persistence import load
 
         return load(folder)
-
-
-def _check_request(min_probability: float | None, language: str) -> None:
-    """Refuse a threshold or a language that is not allowed."""
-    if language not in get_args(Language):
-        raise RequestError(f"language {language!r}: reasons are written in {' or '.join(get_args(Language))}")
-    if min_probability is not None:
-        finite(min_probability, "min_probability =", 0, 1)

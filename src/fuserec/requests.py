@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from fuserec.data.query import Event, Query, QueryBatch
 from fuserec.data.weights import KINDS, signed_weights, strongest
 from fuserec.encoders.reading import Words, stored_words, with_words
 from fuserec.errors import RequestError, nearest
+from fuserec.reasons import Language
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
@@ -164,6 +165,14 @@ def finite(value: Any, what: str, least: float, most: float) -> None:
         raise RequestError(f"{what} {_told(value)}: has to be a number")
     if not least <= value <= most:  # never true of NaN
         raise RequestError(f"{what} {value!r}: has to be a finite number from {least:g} to {most:g}")
+
+
+def check_answer(min_probability: float | None, language: str) -> None:
+    """Refuse a threshold or a language of reasons that is not allowed."""
+    if language not in get_args(Language):
+        raise RequestError(f"language {language!r}: reasons are written in {' or '.join(get_args(Language))}")
+    if min_probability is not None:
+        finite(min_probability, "min_probability =", 0, 1)
 
 
 def _told(value: Any) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,8 +17,16 @@ Progress = Callable[[str, int, int], None]
 """Called as ``progress(label, done, total)``; ``total`` is 0 where it is not known."""
 
 
+Track = Callable[[str, int, Mapping[str, float]], None]
+"""Called as ``track(component, step, metrics)``, e.g. ``track("sequence", epoch, {"loss": 0.7, "ndcg@10": 0.05})``."""
+
+
 def _silent(label: str, done: int, total: int) -> None:
     """Report nothing."""
+
+
+def _untracked(component: str, step: int, metrics: Mapping[str, float]) -> None:
+    """Keep nothing."""
 
 
 def _cores() -> int:
@@ -53,6 +62,10 @@ class RunOptions:
         Receives ``(label, done, total)``.
     cancel : callable
         Returns True when the caller wants the work to stop.
+    checkpoints : Path or None
+        Folder in which long trainings keep what they need to go on after a stop; None keeps nothing.
+    track : callable
+        Receives ``(component, step, metrics)``: figures of a training as it goes on. What it raises ends the work.
     """
 
     seed: int = 0
@@ -62,6 +75,8 @@ class RunOptions:
     deadline: float | None = None
     progress: Progress = _silent
     cancel: Callable[[], bool] = lambda: False
+    checkpoints: Path | None = None
+    track: Track = _untracked
 
     def rng(self, component: str) -> np.random.Generator:
         """Return the generator of a named component: equal seed and name, equal numbers."""

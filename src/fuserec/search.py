@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from fuserec.answers import Answer, RecommendedItem
 from fuserec.encoders.function_words import telling
 from fuserec.encoders.lexical import tokenize
 from fuserec.encoders.text import TextConfig, item_text
+from fuserec.errors import RequestError
+from fuserec.filters import Filters, allowed_items
 from fuserec.numerics.topk import top_k
+from fuserec.requests import list_length, query_of, resolve, well_formed
+from fuserec.run import RunOptions
 
 if TYPE_CHECKING:
     from fuserec.data.query import TextVectors
     from fuserec.encoders.features import ItemFeatures
+    from fuserec.fitted import Fitted
 
 FIELDS = ("title", "categories", "brand", "tags", "description")
 POOL = 200
@@ -23,6 +29,9 @@ POOL = 200
 
 RANK_CONSTANT = 60.0
 """Cormack, Clarke, Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet": score = Σ 1 / (60 + rank)."""
+
+PERSONAL = 0.5
+"""Weight of a user's own ranking beside the two lists of a search."""
 
 
 class SearchIndex:
@@ -67,3 +76,35 @@ def vector_scores(read: TextVectors, features: ItemFeatures) -> np.ndarray:
     if read.sentence is not None and features.sentence is not None:
         return np.asarray(features.sentence @ read.sentence[0], dtype=np.float32)
     return np.asarray((read.lexical[[0]] @ features.lexical.T).toarray()[0], dtype=np.float32)
+
+
+def found(model: Fitted, text: str, k: int, user: str | None, filters: Filters | None) -> Answer:
+    """Return the items that a text finds: by its words, by its meaning, and by a named user's taste.
+
+    Raises
+    ------
+    RequestError
+        For an empty text, k < 1, or an unknown column.
+    """
+    text, k = well_formed(text, "search: the text"), list_length(k, model.dataset)
+    if not text.strip():
+        raise RequestError("search: the text is empty; give a few words")
+    request = resolve(query_of(user, (), text), model.dataset)
+    read = model.features.read([text], RunOptions(threads=1))
+    table = model.dataset.item_table
+    allowed = np.ones(table.height, dtype=bool) if filters is None else allowed_items(table, filters)
+    lists = [(model.search_index.scores(text), 1.0), (vector_scores(read, model.features), 1.0)]
+    joined = joined_ranks(lists, allowed, model.ties)
+    if user is not None and request.user >= 0:
+        mine = model.fused.score(model.dataset.queries(np.array([request.user]))).values[0]
+        hit = joined > 0
+        shifted = mine - mine[hit].min() + 1e-6 if hit.any() else mine
+        joined = joined + joined_ranks([(np.where(hit, shifted, 0.0), PERSONAL)], hit, model.ties)
+    visible = np.where(joined > 0, joined, np.float32(-np.inf))[None, :].astype(np.float32)
+    items, values, counts = top_k(visible, k, ties=model.ties)
+    best = zip(items[0, : counts[0]].tolist(), values[0, : counts[0]].tolist(), strict=True)
+    hits = tuple(
+        RecommendedItem(model.dataset.items[item], model.titles[item], place + 1, value, 0.0)
+        for place, (item, value) in enumerate(best)
+    )
+    return Answer(request.shown, request.known, hits, request.warnings, model.note)

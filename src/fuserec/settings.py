@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,7 +40,15 @@ class Settings(BaseModel):
                 known = sorted(_model_at(cls, first["loc"][:-1]).model_fields)
                 hint = nearest(str(first["loc"][-1]), known)
                 raise ConfigError(f"{where}: unknown key {key!r}{hint} (known: {', '.join(known)})") from None
-            raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}") from None
+            hint = _nearest_allowed(cls, first["loc"], first.get("input"))
+            raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}{hint}") from None
+
+
+def _nearest_allowed(model: type[BaseModel], path: tuple[int | str, ...], value: object) -> str:
+    """Return the nearest of the words that a key takes, where it takes some only."""
+    field = _model_at(model, path[:-1]).model_fields.get(str(path[-1])) if path else None
+    words = [] if field is None or get_origin(field.annotation) is not Literal else get_args(field.annotation)
+    return nearest(value, map(str, words)) if isinstance(value, str) else ""
 
 
 def _model_at(model: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:

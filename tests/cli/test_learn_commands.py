@@ -32,6 +32,19 @@ def test_fit_writes_a_model_that_answers(cli, small: Path, quick: Path, tmp_path
     assert again["validation"] == info["validation"]
 
 
+def test_another_form_of_fusion_is_fitted_and_compared_with_the_blend(
+    cli, small: Path, quick: Path, tmp_path: Path
+) -> None:
+    config, model = tmp_path / "mixed.toml", tmp_path / "model"
+    config.write_text(f"[fusion]\nkind = 'mixed'\n{quick.read_text(encoding='utf-8')}", encoding="utf-8")
+    assert "blend of the same parts" in cli("fit", small, "--out", model, "-c", config).out
+    assert (
+        json.loads((model / "model.json").read_text(encoding="utf-8"))["config"]["fusion"]["kind"] == "mixed"
+    )
+    items = cli("recommend", model, "--user", "u0", "-k", 3, "--json").json["items"]
+    assert items[0]["score"] > items[1]["score"] > items[2]["score"] > 0
+
+
 def test_a_model_without_histories_knows_nobody(cli, small: Path, quick: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     assert cli("fit", small, "--out", model, "-c", quick, "--no-histories", "--quiet").err == ""
@@ -47,6 +60,7 @@ def test_a_model_without_histories_knows_nobody(cli, small: Path, quick: Path, t
         ("[part.ease]\n", "unknown key 'part'; did you mean 'parts'?"),
         ("[parts.ease]\nregularisation = 3\n", "did you mean 'regularization'?"),
         ("[parts.eese]\n", "did you mean 'ease'?"),
+        ("[fusion]\nkind = 'mix'\n", "did you mean 'mixed'?"),
         ("[parts.als]\nembedding_dim = 'many'\n", "embedding_dim"),
         ("[parts\n", "not TOML"),
         (b"\xff\xfe\x00", "cannot be read"),

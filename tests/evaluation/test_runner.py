@@ -18,21 +18,22 @@ from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, RequestError
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
-from fuserec.fusion.blend import Blend, BlendConfig
+from fuserec.fusion.blend import Blend
 from fuserec.fusion.cohorts import item_cohorts
+from fuserec.fusion.config import FusionConfig
 from fuserec.run import CancelledError, RunOptions
 from fuserec.scorers import create
 from fuserec.scorers.base import Capabilities, Scores
 from fuserec.scorers.cooccurrence import Cooccurrence
 
 WORDS = FeatureConfig(use_sentence="never")
-FIXED = BlendConfig(tune=False)
+FIXED = FusionConfig(tune=False)
 LAST_OUT = SplitConfig()
 
 
 def config(*parts: str, tune: bool = False, **tables: dict[str, object]) -> RecommenderConfig:
     return RecommenderConfig(
-        features=WORDS, fusion=BlendConfig(tune=tune), parts={**{name: {} for name in parts}, **tables}
+        features=WORDS, fusion=FusionConfig(tune=tune), parts={**{name: {} for name in parts}, **tables}
     )
 
 

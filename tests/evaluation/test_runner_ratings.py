@@ -14,7 +14,7 @@ from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.evaluation.figures import rating_errors
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
-from fuserec.fusion.blend import BlendConfig
+from fuserec.fusion.config import FusionConfig
 from fuserec.run import RunOptions
 from fuserec.scorers import create
 
@@ -42,7 +42,7 @@ def rated() -> Dataset:
 def test_ratings_are_predicted_by_whoever_can(rated: Dataset) -> None:
     split, run = SplitConfig(protocol="random", share=0.2), RunOptions(seed=7)
     config = RecommenderConfig(
-        features=WORDS, fusion=BlendConfig(tune=False), parts={"popularity": {}, "svd": {}, "nmf": {}}
+        features=WORDS, fusion=FusionConfig(tune=False), parts={"popularity": {}, "svd": {}, "nmf": {}}
     )
     results = evaluate(rated, config, split=split, run=run)
     held = split_data(rated, split, 7)

@@ -11,10 +11,13 @@ from fuserec.data.query import QueryBatch
 from fuserec.data.splits import SplitConfig, hold_out
 from fuserec.encoders.reading import Words, with_words
 from fuserec.errors import ConfigError, NotFittedError
-from fuserec.fusion.blend import Blend, BlendConfig, Learnt, held_with_words
+from fuserec.fusion.base import held_with_words
+from fuserec.fusion.blend import Blend
 from fuserec.fusion.calibration import Calibration
 from fuserec.fusion.candidates import candidate_table
 from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS, item_cohorts
+from fuserec.fusion.config import FusionConfig
+from fuserec.fusion.learning import Learnt
 from fuserec.fusion.search import BlendWeights, Objective
 from fuserec.numerics.hashing import reseed
 from fuserec.run import RunOptions
@@ -172,7 +175,7 @@ def test_what_is_learnt_is_what_is_scored(data, features):
     """The table's fused scores, on which weights are chosen, equal those of ``score`` where the fusion answers."""
     held = held_with_words(hold_out(data, SplitConfig(), 7, "validation"), data, features, RUN)
     parts = {n: create(n).fit(held.train, features, RUN) for n in ("popularity", "cooccurrence", "content")}
-    fused = Blend(BlendConfig(tune=False), parts).taught(held, RUN)
+    fused = Blend(FusionConfig(tune=False), parts).taught(held, RUN)
     table = candidate_table(parts, held, 20, reseed(data.items.hashes, 0), RUN)
     cohorts = item_cohorts(held.train.item_counts)
     scores = fused.score(held.queries)
@@ -261,7 +264,7 @@ def test_a_fusion_of_nothing_is_refused():
 
 
 def test_ratings_are_predicted_by_the_parts_that_can(data, features):
-    config = BlendConfig(validation=SplitConfig(protocol="random", share=0.3), tune=False)
+    config = FusionConfig(validation=SplitConfig(protocol="random", share=0.3), tune=False)
     fused = Blend(config, create_parts({"popularity": {}, "svd": {}, "nmf": {}})).fit(data, features, RUN)
     assert fused.predicts
     q, items = data.queries(np.array([9, 20])), np.array([[1, 2, 3], [4, 5, 6]])

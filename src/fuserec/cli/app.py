@@ -15,6 +15,8 @@ from fuserec.cli.evaluate import evaluate
 from fuserec.cli.fit import fit
 from fuserec.cli.keep import forget, info, update
 from fuserec.cli.models import models
+from fuserec.cli.questions import ask
+from fuserec.cli.tune import tune
 
 TRY, DATA, LEARN, ASK, KEEP = "Try", "Data", "Learn and measure", "Ask", "Keep up to date"
 
@@ -32,10 +34,12 @@ app.add_typer(models, name="models", rich_help_panel=TRY)
 app.add_typer(data, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=LEARN)(fit)
 app.command(rich_help_panel=LEARN)(evaluate)
+app.command(rich_help_panel=LEARN)(tune)
 app.command(rich_help_panel=ASK)(recommend)
 app.command(rich_help_panel=ASK)(similar)
 app.command(rich_help_panel=ASK)(search)
 app.command(rich_help_panel=ASK)(explain)
+app.command(rich_help_panel=ASK)(ask)
 app.command(rich_help_panel=KEEP)(update)
 app.command(rich_help_panel=KEEP)(forget)
 app.command(rich_help_panel=KEEP)(info)

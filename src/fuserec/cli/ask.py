@@ -70,14 +70,14 @@ def recommend(
 ) -> None:
     """Recommend items: to a stored user, for a history, a text, searches, or any mix of them."""
     screen = Screen(json, quiet, debug)
-    loaded = _loaded(model)
+    loaded = loaded_model(model)
     answer = loaded.recommend(
         user=user,
         history=_history(loaded, history, search),
         text=text,
         k=k,
-        candidates=None if candidates is None else _candidates(loaded, candidates),
-        exclude=_ids(loaded, exclude),
+        candidates=None if candidates is None else candidate_ids(loaded, candidates),
+        exclude=item_ids(loaded, exclude),
         filters=_filters(filter),
         min_probability=min_probability,
         explain=explain,
@@ -98,7 +98,7 @@ def similar(
 ) -> None:
     """List what goes with an item: what somebody who took only this one would be recommended."""
     screen = Screen(json, quiet, debug)
-    _show(screen, _loaded(model).similar(item, k, explain=explain, language=cast("Language", language)))
+    _show(screen, loaded_model(model).similar(item, k, explain=explain, language=cast("Language", language)))
 
 
 def search(
@@ -115,7 +115,7 @@ def search(
     from fuserec.cli.show import hits_table, warnings_of
 
     screen = Screen(json, quiet, debug)
-    answer = _loaded(model).search(text, k, user=user, filters=_filters(filter))
+    answer = loaded_model(model).search(text, k, user=user, filters=_filters(filter))
     screen.result(answer.to_json(), *([] if screen.json else [hits_table(answer)]))
     for said in warnings_of(answer):
         screen.remark(f"note: {said}")
@@ -136,7 +136,7 @@ def explain(
     from fuserec.cli.show import evidence_table, pairs, percent
 
     screen = Screen(json, quiet, debug)
-    loaded = _loaded(model)
+    loaded = loaded_model(model)
     found = loaded.explain(
         item,
         user=user,
@@ -152,7 +152,7 @@ def explain(
         screen.remark("note: the user is unknown: explained as to somebody new")
 
 
-def _loaded(model: Path) -> Recommender:
+def loaded_model(model: Path) -> Recommender:
     """Read the model folder."""
     from fuserec.recommender import Recommender
 
@@ -168,7 +168,7 @@ def _show(screen: Screen, answer: Answer) -> None:
         screen.remark(f"note: {said}")
 
 
-def _ids(loaded: Recommender, values: Sequence[str] | None) -> list[str]:
+def item_ids(loaded: Recommender, values: Sequence[str] | None) -> list[str]:
     """Return the ids of a repeatable option: a value that is an id itself is one, others are divided at commas."""
     items = loaded.fitted.dataset.items
     found: list[str] = []
@@ -182,13 +182,13 @@ def _history(loaded: Recommender, values: Sequence[str] | None, searches: Sequen
     """Return the events of a query: items, then searches."""
     from fuserec.data.query import Event
 
-    return [*_ids(loaded, values), *(Event(text=text, kind="search") for text in searches or ())]
+    return [*item_ids(loaded, values), *(Event(text=text, kind="search") for text in searches or ())]
 
 
-def _candidates(loaded: Recommender, values: Sequence[str]) -> list[str]:
+def candidate_ids(loaded: Recommender, values: Sequence[str]) -> list[str]:
     """Return the ids of --candidates, read from a file where a value begins with @."""
     listed = [value for value in values if not value.startswith("@")]
-    found = _ids(loaded, listed)
+    found = item_ids(loaded, listed)
     for value in values:
         if value.startswith("@"):
             found += _lines(Path(value[1:]))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
+from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a report (HTML).")] = None,
+    resumable: Checkpoints = None,
+    track: Track = None,
     format: Format = "folder",
     seed: Seed = 0,
     threads: Threads = None,
@@ -62,8 +66,11 @@ def evaluate(
     from fuserec.evaluation.runner import evaluate as measure
 
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
-    configs = _configurations(config or ())
-    with screen.working("evaluated", seed=seed, threads=threads) as run:
+    configs = _configurations(config or (), track)
+    with (
+        checkpoints(resumable) as kept,
+        screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
+    ):
         dataset, _ = read(folder, format)
         results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
     if json is not None and not printed:
@@ -103,13 +110,15 @@ def cuts(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found)
 
 
-def _configurations(paths: Sequence[Path]) -> dict[str, RecommenderConfig] | None:
-    """Return the configurations by the names of their files; None without any."""
-    from fuserec.config import load_config
+def _configurations(
+    paths: Sequence[Path], track: Sequence[str] | None
+) -> dict[str, RecommenderConfig] | RecommenderConfig:
+    """Return the configurations by the names of their files; without any, the default one."""
+    from fuserec.config import RecommenderConfig, load_config
 
     found: dict[str, RecommenderConfig] = {}
     for path in paths:
         if path.stem in found:
             raise RequestError(f"--config {path}: another configuration is called {path.stem!r}: rename one")
-        found[path.stem] = load_config(path)
-    return found or None
+        found[path.stem] = tracking(load_config(path), track)
+    return found or tracking(RecommenderConfig(), track)

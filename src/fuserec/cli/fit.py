@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads
+from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ def fit(
     bundle_encoder: Annotated[
         bool, typer.Option("--bundle-encoder", help="Take the language model's weights into the folder.")
     ] = False,
+    resumable: Checkpoints = None,
+    track: Track = None,
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = False,
@@ -45,8 +49,18 @@ def fit(
     from fuserec.recommender import Recommender
 
     check_destination(out)
-    chosen = RecommenderConfig() if config is None else load_config(config)
-    with screen.working(f"fitted and written to {out}", seed=seed, threads=threads, deadline=deadline) as run:
+    chosen = tracking(RecommenderConfig() if config is None else load_config(config), track)
+    kept = resumable or out.with_name(f"{out.name}.checkpoints")
+    with (
+        checkpoints(kept) as folder_of_checkpoints,
+        screen.working(
+            f"fitted and written to {out}",
+            seed=seed,
+            threads=threads,
+            deadline=deadline,
+            checkpoints=folder_of_checkpoints,
+        ) as run,
+    ):
         dataset, report = read(folder, format)
         say_cleaning(screen, report)
         model = Recommender(chosen).fit(dataset, run)
@@ -55,7 +69,7 @@ def fit(
     screen.result(info, *([] if screen.json else summary(info)))
 
 
-def seconds(budget: str) -> float:
+def seconds(budget: str, option: str = "--budget") -> float:
     """Return the seconds of a time such as ``90s``, ``10m`` or ``1.5h``.
 
     Raises
@@ -65,7 +79,7 @@ def seconds(budget: str) -> float:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", budget)
     if found is None or float(found[1]) == 0:
-        raise RequestError(f"--budget {budget!r}: write a number and s, m or h, e.g. 90s, 10m or 1h")
+        raise RequestError(f"{option} {budget!r}: write a number and s, m or h, e.g. 90s, 10m or 1h")
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -106,14 +120,19 @@ def summary(info: dict[str, Any]) -> list[Any]:
             value = info[name]
             rows.append((name, ", ".join(value) if isinstance(value, list | tuple) else str(value)))
     validation = info.get("validation", {})
-    if left := [name for name in validation if name not in ("fused", *info["parts"])]:
+    others = [name for name in validation if " " in name]  # what the fusion was compared with
+    decisions = info.get("decisions", ())
+    rows += [("decided" if place == 0 else "", sentence) for place, sentence in enumerate(decisions)]
+    left = [name for name in validation if name not in ("fused", *others, *info["parts"])]
+    if left and not decisions:  # a model of an earlier release
         rows.append(("left out", f"{', '.join(left)}: no gain on validation"))
     weights = info["weights"]
     parts = plain_table(
         "part", "weight with a short history", "a long one", "a text alone", "NDCG on validation"
     )
-    for name in dict.fromkeys(["fused", *info["parts"]]):
-        cells = ["" if name == "fused" else f"{weights[c][name]:.3f}" for c in ("short", "long", "none+text")]
+    for name in dict.fromkeys(["fused", *others, *info["parts"]]):
+        cohorts = ("short", "long", "none+text")
+        cells = [f"{weights[c][name]:.3f}" if name in info["parts"] else "" for c in cohorts]
         ndcg = validation.get(name)
         parts.add_row(name, *cells, "" if ndcg is None else f"{ndcg:.4f}")
     return [pairs(rows), parts]

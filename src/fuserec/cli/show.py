@@ -11,7 +11,7 @@ from rich.text import Text
 from fuserec.cli.screen import shown
 
 if TYPE_CHECKING:
-    from fuserec.answers import Answer, EvidenceRow, RecommendedItem
+    from fuserec.answers import Answer, EvidenceRow, Questions, RecommendedItem
     from fuserec.data.check import CheckReport
 
 ROWS = 4
@@ -46,6 +46,19 @@ def hits_table(answer: Answer, about: Mapping[str, str] | None = None) -> Table:
         table.add_row(str(item.rank), _item(item, about, False))
     if not answer.items:
         table.add_row("", Text("nothing was found", style="dim"))
+    return table
+
+
+def questions_table(found: Questions) -> Table:
+    """Return what to ask next: the item, what its answer tells, and how likely it is to be liked."""
+    table = plain_table("", "item", "chance", "bits", wide=True)
+    for item in found.items:
+        text = Text(shown(item.title), style="bold")
+        if item.item_id != item.title:
+            text.append(f"  {shown(item.item_id, 40)}", style="not bold dim")
+        table.add_row(str(item.rank), text, percent(item.probability), f"{item.gain:.3f}")
+    if not found.items:
+        table.add_row("", Text("nothing is left to ask", style="dim"), "", "")
     return table
 
 
@@ -90,7 +103,7 @@ def plain_table(*columns: str, title: str = "", wide: bool = False) -> Table:
     """
     from rich import box
 
-    figures = ("", "count", "chance", "score", "contribution")
+    figures = ("", "count", "chance", "score", "bits", "contribution")
     table = Table(
         box=box.SIMPLE_HEAD,
         title=Text(title, style="bold") if title else None,

@@ -12,6 +12,7 @@ from pydantic import Field
 from scipy import sparse
 
 from fuserec.data.query import TextVectors
+from fuserec.encoders.augment import AugmentConfig, Variation, Varied
 from fuserec.encoders.base import WeightsError
 from fuserec.encoders.cache import CacheConfig, CachedEncoder
 from fuserec.encoders.lexical import LexicalConfig, LexicalEncoder
@@ -44,6 +45,9 @@ class FeatureConfig(Settings):
         default=WhiteningConfig(), description="How sentence vectors are spread out."
     )
     cache: CacheConfig = Field(default=CacheConfig(), description="Vectors kept on disk between runs.")
+    augment: AugmentConfig = Field(
+        default=AugmentConfig(), description="Variants of the text of rare items; off by default."
+    )
     use_sentence: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="auto: the language model reads the text where it is installed, else words alone do.",
@@ -66,6 +70,8 @@ class ItemFeatures:
     has_text : bool (n_items,)
     config, lexical_encoder, sentence_encoder, whitening
         What made the vectors: it reads the words of queries and of later items the same way.
+    variation : Variation or None
+        What the texts of rare items are varied by; None where they are not.
     recent : RecentVectors
         What queries said lately, so that the same words are not read again; in memory only.
     """
@@ -79,6 +85,7 @@ class ItemFeatures:
     lexical_encoder: LexicalEncoder
     sentence_encoder: SentenceEncoder | None
     whitening: Whitening | None
+    variation: Variation | None = None
     recent: RecentVectors = field(default_factory=RecentVectors, repr=False, compare=False)
 
     @classmethod
@@ -112,8 +119,11 @@ class ItemFeatures:
             raw = CachedEncoder(encoder, config.cache).encode(texts, run)
             whitening = Whitening.fit(raw, config.whitening)
             sentence = whitening.apply(raw)
-        return cls(
-            sparse.csr_matrix(lexical_encoder.encode(texts, run)),
+        lexical, variation = sparse.csr_matrix(lexical_encoder.encode(texts, run)), None
+        if config.augment.variants and any(texts):
+            variation = Variation.fit(lexical, lexical_encoder.terms, config.augment, run)
+        features = cls(
+            lexical,
             sentence,
             tags,
             tag_names,
@@ -122,7 +132,20 @@ class ItemFeatures:
             lexical_encoder,
             encoder if whitening is not None else None,
             whitening,
+            variation,
         )
+        return features._varied(texts, dataset, run)
+
+    def _varied(self, texts: Sequence[str], dataset: Dataset, run: RunOptions) -> ItemFeatures:
+        """Return the features in which the vectors of rare items are means over variants of their texts."""
+        if self.variation is None:
+            return self
+        varied = Varied.of(texts, dataset.item_counts, dataset.items.hashes, self.variation)
+        lexical, sentence = varied.words(self.lexical, self.lexical_encoder, run), self.sentence
+        if sentence is not None and self.sentence_encoder is not None and self.whitening is not None:
+            raw = CachedEncoder(self.sentence_encoder, self.config.cache).encode(varied.texts, run)
+            sentence = varied.sentences(sentence, self.whitening.apply(raw))
+        return replace(self, lexical=lexical, sentence=sentence)
 
     @property
     def n_items(self) -> int:
@@ -154,7 +177,7 @@ class ItemFeatures:
         if self.sentence_encoder is not None and self.whitening is not None:
             raw = CachedEncoder(self.sentence_encoder, self.config.cache).encode(texts, run)
             sentence = self.whitening.apply(raw)
-        return replace(
+        grown = replace(
             self,
             lexical=sparse.csr_matrix(self.lexical_encoder.encode(texts, run)),
             sentence=sentence,
@@ -162,6 +185,7 @@ class ItemFeatures:
             tag_names=tag_names,
             has_text=np.array([bool(t) for t in texts], dtype=bool),
         )
+        return grown._varied(texts, dataset, run)
 
     def state(self) -> State:
         """Return arrays and JSON; the weights of the language model stay outside."""
@@ -185,6 +209,8 @@ class ItemFeatures:
             white, meta["whitening"] = self.whitening.state()
             arrays |= {f"whitening.{key}": value for key, value in white.items()}
             meta["sentence"] = self.sentence_encoder.state()[1]
+        if self.variation is not None:
+            meta["variation"] = self.variation.state()
         return arrays, meta
 
     @classmethod
@@ -196,16 +222,19 @@ class ItemFeatures:
         if "sentence" in arrays:
             whitening = Whitening.from_state(_part(arrays, "whitening."), meta["whitening"])
             encoder = SentenceEncoder.from_state({}, meta["sentence"])
+        config = FeatureConfig.parse(meta["config"], "model.json [features]")
+        variation = Variation.from_state(config.augment, meta["variation"]) if "variation" in meta else None
         return cls(
             _csr(arrays, "lexical", (n_items, lexical_encoder.dim)),
             arrays.get("sentence"),
             _csr(arrays, "tags", (n_items, len(meta["tags"]))),
             tuple(meta["tags"]),
             arrays["has_text"].astype(bool),
-            FeatureConfig.parse(meta["config"], "model.json [features]"),
+            config,
             lexical_encoder,
             encoder,
             whitening,
+            variation,
         )
 
 

@@ -25,10 +25,10 @@ Rows = sparse.csr_array[Any, tuple[int, int]]
 """Sparse rows, float32 (n, n_terms)."""
 
 _BLOCK = 8192
-_SPACELESS = (
+SPACELESS = (
     "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 )
-_SPACELESS += "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+SPACELESS += "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 """Han, Kana; Thai, Lao, Myanmar, Khmer. (Hangul is written with spaces.)"""
 
 
@@ -77,7 +77,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     """Return the patterns of a word (decimals stay whole), a spaceless run, and a character in one."""
     letter = f"(?:[^\\W_]|[{_marks()}])"
     word = re.compile(rf"\d+(?:[.,]\d+)+|{letter}+(?:['’]{letter}+)*")
-    return word, re.compile(f"([{_SPACELESS}]+)"), re.compile(f".[{_marks()}]*")
+    return word, re.compile(f"([{SPACELESS}]+)"), re.compile(f".[{_marks()}]*")
 
 
 _ASCII_WORD = re.compile(r"\d+(?:[.,]\d+)+|[a-z0-9]+(?:'[a-z0-9]+)*")

@@ -13,7 +13,9 @@ from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation.measure import Cost, Meter
-from fuserec.fusion.blend import Blend, fit_parts
+from fuserec.fusion import fusion_of
+from fuserec.fusion.base import Fusion, fit_parts
+from fuserec.fusion.blend import Blend
 from fuserec.scorers import SCORERS, create
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class Fused:
     Parameters
     ----------
     name : str
-    blend : Blend
+    blend : Fusion
     members : dict
         Name of the part in the fusion to name of the contender.
     cost : Cost
@@ -72,7 +74,7 @@ class Fused:
     """
 
     name: str
-    blend: Blend
+    blend: Fusion
     members: dict[str, str]
     cost: Cost
     ground: Ground
@@ -211,7 +213,7 @@ class _Team:
 
     entry: Entry
     members: dict[str, _Member]
-    blend: Blend | None
+    blend: Fusion | None
     cost: Cost
     ground: Ground
 
@@ -231,7 +233,7 @@ class _Workshop:
         """Read the items and the words of the queries."""
         key = config.model_dump_json()
         if key not in self._grounds:
-            features = ItemFeatures.build(self.dataset, config, self.run)
+            features = ItemFeatures.build(self.held.train, config, self.run)  # rarity by what may be known
             if features.sentence is None and config.use_sentence == "auto" and features.has_text.any():
                 self.notes.append("No language model read the text: words alone stand for content.")
             validation = self._worded(self.held.validation, features)
@@ -258,7 +260,8 @@ class _Workshop:
             # which other models were asked for.
             if fused or (entry.config.fusion.tune and any(m.scorer.tunable for m in members.values())):
                 with Meter() as meter:
-                    blend = Blend(entry.config.fusion, {name: m.scorer for name, m in members.items()})
+                    form = fusion_of if fused else Blend  # any form tunes alike; the blend costs least
+                    blend = form(entry.config.fusion, {name: m.scorer for name, m in members.items()})
                     blend = blend.taught(ground.validation, self.run)
                 learning = meter.cost
                 members = {name: _tuned(m, blend.parts[name]) for name, m in members.items()}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fuserec.data.splits import Holdout, Split
     from fuserec.encoders.features import ItemFeatures
     from fuserec.evaluation.ranking_pass import Outcome
-    from fuserec.fusion.blend import Blend
+    from fuserec.fusion.base import Fusion
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
 
@@ -177,7 +177,7 @@ class RatingErrors:
         )
 
 
-def rating_errors(model: Scorer | Blend, test: Holdout, run: RunOptions) -> RatingErrors | None:
+def rating_errors(model: Scorer | Fusion, test: Holdout, run: RunOptions) -> RatingErrors | None:
     """Predict the held-out ratings of test queries; None where there are none.
 
     Each query is asked once for all its targets; queries are taken in the order of their number of targets,

@@ -22,6 +22,7 @@ from fuserec.evaluation.figures import (
     estimates,
     rating_errors,
 )
+from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 
@@ -78,6 +79,21 @@ def evaluate(
         Where nothing can be held out.
     """
     cuts = _checked(ks)
+    with tracked_evaluation(dataset, configs, split, run) as told:
+        results = _measured(dataset, configs, split, models, cuts, told)
+        tell(results, told)
+    return results
+
+
+def _measured(
+    dataset: Dataset,
+    configs: Mapping[str, RecommenderConfig] | RecommenderConfig | None,
+    split: SplitConfig,
+    models: Sequence[str],
+    cuts: tuple[int, ...],
+    run: RunOptions,
+) -> EvaluationResults:
+    """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
     choice = Choice.of(models, found)
     held = split_data(dataset, split, run.seed)

@@ -8,120 +8,36 @@ cannot drown a cold item. Weighted hybrid of Burke 2002 ("Hybrid recommender sys
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Mapping
-from copy import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import Field
 
-from fuserec.data.splits import Holdout, SplitConfig, hold_out
-from fuserec.encoders.reading import stored_words, with_words
-from fuserec.errors import ConfigError, DataError
-from fuserec.fusion.calibration import Calibration
-from fuserec.fusion.cohorts import ITEM_COHORTS, QUERY_COHORTS, item_cohorts, query_cohorts
-from fuserec.fusion.learning import FusionLearning, Learnt, teach, untaught
-from fuserec.fusion.search import BlendWeights
+from fuserec.fusion.base import Fusion
+from fuserec.fusion.cohorts import ITEM_COHORTS, query_cohorts
+from fuserec.fusion.config import FusionConfig, Kind
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.parallel import over_ranges
-from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores
+from fuserec.scorers.base import Capabilities, Evidence, Scores
 
 if TYPE_CHECKING:
-    from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
-    from fuserec.encoders.features import ItemFeatures
-    from fuserec.run import RunOptions
-    from fuserec.types import Arrays, Meta, State
 
-log = logging.getLogger("fuserec")
+BlendConfig = FusionConfig
+"""The name it had while the blend was the only form."""
 
 
-class BlendConfig(FusionLearning):
-    """How the fusion learns, and what `fit` holds out for it."""
-
-    validation: SplitConfig = Field(
-        default=SplitConfig(), description="What `fit` holds out to learn the weights on."
-    )
-
-
-class Blend(Scorer):
+class Blend(Fusion):
     """A fusion of scorers by weights per query cohort and offsets per item cohort."""
 
-    name: ClassVar[str] = "fused"
-    Config = BlendConfig
+    kind: ClassVar[Kind] = "blend"
     capabilities: ClassVar[Capabilities] = Capabilities(
         answers=frozenset({"history", "text", "anyone"}), update="folded", evidence="exact"
     )
-    config: BlendConfig
 
-    def __init__(self, config: BlendConfig | None = None, parts: Mapping[str, Scorer] | None = None) -> None:
-        super().__init__(config)
-        self.parts: dict[str, Scorer] = dict(parts or {})
-        if not self.parts:
-            raise ConfigError("a fusion needs at least one part: name a scorer under [parts]")
-
-    def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
-        """Fit the parts on inner train, learn the fusion on validation, refit the parts on everything.
-
-        Where nothing can be held out (a new shop), every part gets the same weight. A deadline is a wish: parts are
-        left out where it leaves no time for them, and what was begun is brought to an end.
-        """
-        soon = None if run.deadline is None else time.monotonic() + 0.4 * (run.deadline - time.monotonic())
-        patient = replace(run, deadline=None)
-        try:
-            held = hold_out(train, self.config.validation, run.seed, "validation")
-        except DataError as error:
-            log.warning("the fusion is not learnt, all parts get the same weight: %s", error)
-            self.parts = fit_parts(self.parts, train, features, patient, soon)
-            self._learnt = untaught(self.parts, train, self.config, patient)
-            self._set_items(train, run)
-            return
-        held = held_with_words(held, train, features, patient)
-        self.parts = fit_parts(self.parts, held.train, features, patient, soon)
-        self.parts, self._learnt = teach(self.parts, held, self.config, patient)
-        self._drop_unused()
-        self.parts = fit_parts(self.parts, train, features, patient)
-        self._set_items(train, run)
-
-    def taught(self, held: Holdout, run: RunOptions) -> Blend:
-        """Return the fusion of its fitted parts, learnt on held-out queries; the parts are not refitted."""
-        parts, learnt = teach(self.parts, held, self.config, run)
-        other = type(self)(self.config, parts)
-        other._learnt = learnt
-        other._set_items(held.train, run)
-        other._fitted = True
-        return other
-
-    def _set_items(self, train: Dataset, run: RunOptions) -> None:
-        """Take what is known of the items from the data that the parts were fitted on."""
-        self._cohorts = item_cohorts(train.item_counts)
-        self._threads = run.threads
-
-    def _drop_unused(self) -> None:
-        """Leave out parts that no cohort gives weight and no rating needs.
-
-        Those that answer when nothing is known of the query, or of the item but its text, always stay.
-        """
-        learnt = self._learnt
-        last_resort = np.array(
-            [bool(part.capabilities.answers & {"anyone", "text"}) for part in self.parts.values()]
-        )
-        used = (learnt.weights.weights > 0).any(axis=0) | (learnt.ratings > 0) | last_resort
-        for name in [n for n, keep in zip(self.parts, used, strict=True) if not keep]:
-            log.info("part %s brings nothing on validation and is left out", name)
-        self.parts = {n: p for (n, p), keep in zip(self.parts.items(), used, strict=True) if keep}
-        kept = BlendWeights(
-            learnt.weights.weights[:, used], learnt.weights.constants[:, used], learnt.weights.offsets
-        )
-        self._learnt = Learnt(kept, learnt.calibration, learnt.ratings[used], learnt.figures)
-
-    def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
-        """Return the fused score; abstains where every part does."""
-        self.require_fitted()
-        return self.combine({name: part.score(q, items) for name, part in self.parts.items()}, q, items)
+    def _speaks(self) -> np.ndarray:
+        """Return bool (n_parts,): the parts that some cohort gives weight."""
+        return np.asarray((self._learnt.weights.weights > 0).any(axis=0))
 
     def combine(self, scores: Mapping[str, Scores], q: QueryBatch, items: np.ndarray | None = None) -> Scores:
         """Return the fused score of scores that the parts gave already."""
@@ -202,77 +118,6 @@ class Blend(Scorer):
             for row in found[p][query][column]
         ]
 
-    def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
-        """Return ratings predicted by the parts that can, weighted by least squares on validation."""
-        weights = {n: w for n, w in zip(self.parts, self._learnt.ratings, strict=True) if w > 0}
-        if not weights:
-            return super().predict(q, items)
-        total = sum(weights.values())
-        mean = sum(self.parts[name].predict(q, items) * np.float32(w / total) for name, w in weights.items())
-        return np.asarray(mean, dtype=np.float32)
-
-    @property
-    def predicts(self) -> bool:
-        """Whether any part predicts ratings."""
-        return bool((self._learnt.ratings > 0).any())
-
-    def probability(self, scores: np.ndarray) -> np.ndarray:
-        """Return the calibrated probability that an item with such a score is the one taken next."""
-        return self._learnt.calibration(scores)
-
-    def weights_table(self) -> dict[str, dict[str, float]]:
-        """Return weight by query cohort and part, as it is shown to people."""
-        return {
-            cohort: {name: round(float(w), 4) for name, w in zip(self.parts, row, strict=True)}
-            for cohort, row in zip(QUERY_COHORTS, self._learnt.weights.weights, strict=True)
-        }
-
-    @property
-    def learnt(self) -> Learnt:
-        """What validation has taught."""
-        return self._learnt
-
-    def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Blend:
-        """Return the fusion with every part updated; the weights stay."""
-        other = copy(self)
-        other.parts = {n: p.updated(train, features, run) for n, p in self.parts.items()}
-        other._set_items(train, run)
-        return other
-
-    def without_user(self, user: int) -> Blend:
-        """Return the fusion of parts without the stored row of a user; nothing is learnt anew."""
-        other = copy(self)
-        other.parts = {name: part.without_user(user) for name, part in self.parts.items()}
-        return other
-
-    def state(self) -> State:
-        """Return the learnt numbers; the parts are persisted beside it, each with its own state."""
-        learnt = self._learnt
-        arrays = {
-            "weights": learnt.weights.weights,
-            "constants": learnt.weights.constants,
-            "offsets": learnt.weights.offsets,
-            "calibration.scores": learnt.calibration.scores,
-            "calibration.probabilities": learnt.calibration.probabilities,
-            "ratings": learnt.ratings,
-            "cohorts": self._cohorts,
-        }
-        return arrays, {"figures": learnt.figures}
-
-    def restored(self, arrays: Arrays, meta: Meta) -> Blend:
-        """Return the fusion of fitted parts with the numbers that :meth:`state` gave."""
-        other = type(self)(self.config, self.parts)
-        other._restore(arrays, meta)
-        other._fitted = True
-        return other
-
-    def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        weights = BlendWeights(arrays["weights"], arrays["constants"], arrays["offsets"])
-        calibration = Calibration(arrays["calibration.scores"], arrays["calibration.probabilities"])
-        self._learnt = Learnt(weights, calibration, arrays["ratings"], dict(meta["figures"]))
-        self._cohorts = arrays["cohorts"]
-        self._threads = 1
-
 
 def _patterns(known: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the distinct sets of parts that know an item, as bits (n_patterns,), and the pattern of each item.
@@ -286,50 +131,6 @@ def _patterns(known: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         return codes, pattern.reshape(code.shape)
     there = np.bincount(code.ravel(), minlength=1) > 0
     return np.flatnonzero(there), (np.cumsum(there) - 1)[code]
-
-
-def held_with_words(held: Holdout, dataset: Dataset, features: ItemFeatures, run: RunOptions) -> Holdout:
-    """Return held-out queries with the words that were stored before their moment."""
-    words = stored_words(dataset, held.queries.users, held.queries.at, past_only=True)
-    return replace(held, queries=with_words(held.queries, words, features, run))
-
-
-def fit_parts(
-    parts: Mapping[str, Scorer],
-    train: Dataset,
-    features: ItemFeatures,
-    run: RunOptions,
-    soon: float | None = None,
-) -> dict[str, Scorer]:
-    """Fit every part that the data allow; the others are left out with a line that says why.
-
-    Parameters
-    ----------
-    parts, train, features, run
-        As in :meth:`Scorer.fit`.
-    soon : float, optional
-        A moment of ``time.monotonic()`` after which no further part is begun.
-    """
-    fitted: dict[str, Scorer] = {}
-    for name, part in parts.items():
-        limit = part.capabilities.max_items
-        if limit is not None and train.n_items > limit:
-            log.warning(
-                "part %s is left out: %s items, it takes %s", name, f"{train.n_items:,}", f"{limit:,}"
-            )
-            continue
-        if soon is not None and fitted and time.monotonic() > soon:
-            log.warning("part %s is left out: the budget leaves no time for it", name)
-            continue
-        run.check()
-        run.progress(f"fitting {name}", len(fitted), len(parts))
-        fitted[name] = part.fit(train, features, run)
-    if not fitted:
-        raise ConfigError(
-            "no part of the fusion can take this catalogue: name one without a limit, e.g. cooccurrence"
-        )
-    run.progress("fitting", len(parts), len(parts))
-    return fitted
 
 
 @kernel

@@ -55,7 +55,8 @@ class Learnt:
     ratings : float64 (n_parts,)
         Weight of each part in a predicted rating.
     figures : dict
-        NDCG on validation of the fusion and of every part alone; empty where nothing could be held out.
+        NDCG on validation of the fusion (``fused``) and of every part alone; forms beside the blend add what they
+        were compared with, under names with a space, which no part has. Empty where nothing could be held out.
     """
 
     weights: BlendWeights
@@ -64,10 +65,32 @@ class Learnt:
     figures: dict[str, float]
 
 
-def teach(
-    parts: Mapping[str, Scorer], held: Holdout, config: FusionLearning, run: RunOptions
-) -> tuple[dict[str, Scorer], Learnt]:
-    """Return the parts with tuned query-side hyperparameters, and what a blend of them has learnt."""
+@dataclass(frozen=True)
+class Lesson:
+    """What was learnt on validation, and what it was learnt from: forms beside the blend learn on.
+
+    Parameters
+    ----------
+    parts : dict
+        With tuned query-side hyperparameters.
+    learnt : Learnt
+        By a blend of them.
+    sample : Holdout
+        The queries.
+    table : CandidateTable
+        Of these queries.
+    item_cohorts : int8 (n_items,)
+    """
+
+    parts: dict[str, Scorer]
+    learnt: Learnt
+    sample: Holdout
+    table: CandidateTable
+    item_cohorts: np.ndarray
+
+
+def teach(parts: Mapping[str, Scorer], held: Holdout, config: FusionLearning, run: RunOptions) -> Lesson:
+    """Tune the query-side hyperparameters of the parts and learn a blend of them."""
     rng = run.rng("fusion")
     sample = held.take(np.sort(rng.permutation(len(held))[: config.max_queries]))
     if config.tune:
@@ -81,7 +104,8 @@ def teach(
     weights = learn(table, cohorts, run, config.depth, reads)
     calibration = Calibration.fit(_fused_cells(table, weights, cohorts), table.target)
     figures = _figures(table, weights, cohorts, config.depth, run)
-    return dict(parts), Learnt(weights, calibration, _rating_weights(parts, sample), figures)
+    learnt = Learnt(weights, calibration, _rating_weights(parts, sample), figures)
+    return Lesson(dict(parts), learnt, sample, table, cohorts)
 
 
 def untaught(parts: Mapping[str, Scorer], train: Dataset, config: FusionLearning, run: RunOptions) -> Learnt:

@@ -129,6 +129,29 @@ def _blended_gains(
         out[index] = gain / ideal if ideal > 0 else 0.0
 
 
+def ranked_gains(
+    indptr: np.ndarray, scores: np.ndarray, target: np.ndarray, n_targets: np.ndarray, depth: int
+) -> np.ndarray:
+    """Return float64 (n,): NDCG at ``depth`` of each query whose candidates have scores already.
+
+    Parameters
+    ----------
+    indptr : int64 (n + 1,)
+    scores : float (n_candidates,)
+    target : bool (n_candidates,)
+    n_targets : int64 (n,)
+        Targets outside of the candidates included.
+    depth : int
+    """
+    n = n_targets.size
+    out, alike = np.zeros(n, np.float64), np.zeros(scores.size, np.int8)
+    one = scores.astype(np.float32)[:, None]
+    _blended_gains(
+        indptr, np.arange(n), one, target, alike, n_targets, np.ones(1), np.zeros(1), depth, out, 0, n
+    )
+    return out
+
+
 class Objective:
     """NDCG of a candidate table under weights and offsets, for some of its queries.
 

@@ -56,3 +56,20 @@ def _mixed(value: np.ndarray) -> np.ndarray:
 def reseed(hashes: np.ndarray, seed: int) -> np.ndarray:
     """Return uint64 (n,): hashes mixed once more with a seed, for tie-breaking orders that differ by seed."""
     return _mixed(hashes ^ np.uint64(seed * 0x9E3779B97F4A7C15 & _MASK))
+
+
+def normal_rows(seeds: np.ndarray, dim: int) -> np.ndarray:
+    """Return float32 (n, dim) of standard normal numbers: a row depends on its seed alone (Box and Muller 1958).
+
+    Parameters
+    ----------
+    seeds : uint64 (n,)
+    dim : int
+    """
+    half = -(-dim // 2)
+    steps = np.arange(1, 2 * half + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    bits = _mixed(seeds[:, None] + steps[None, :]) >> np.uint64(11)
+    uniform = (bits.astype(np.float64) + 0.5) * 2.0**-53
+    radius, angle = np.sqrt(-2.0 * np.log(uniform[:, :half])), 2.0 * np.pi * uniform[:, half:]
+    pairs = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return np.asarray(pairs[:, :dim], dtype=np.float32)

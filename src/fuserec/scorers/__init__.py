@@ -21,6 +21,12 @@ SCORERS: dict[str, str] = {
     "svd": "svd:BiasedSVD",
     "nmf": "nmf:NMF",
     "content": "content:Content",
+    "sequence": "sequence:Sequence",
+    "semantic_softmax": "semantic_softmax:SemanticSoftmax",
+    "content_map": "content_map:ContentMap",
+    "debiased": "debiased:Debiased",
+    "averaged": "averaged:Averaged",
+    "augmented": "augmented:Augmented",
 }
 """Name to ``module:class``; a module is imported when its scorer is asked for."""
 

@@ -43,6 +43,9 @@ class Capabilities:
         Above this catalogue size the scorer is left out, with a line saying so.
     predicts : bool
         Whether ``predict`` gives ratings in their own scale.
+    trained : bool
+        Whether it is learnt by gradient steps: sums in another order (other threads, another device) grow, step by
+        step, into somewhat other weights. Equal threads give equal ones.
     """
 
     answers: frozenset[str] = frozenset({"history"})
@@ -51,6 +54,7 @@ class Capabilities:
     evidence: Literal["exact", "attributed", "scorer"] = "scorer"
     max_items: int | None = None
     predicts: bool = False
+    trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,20 @@ class Scorer(ABC):
         Counting scorers learn in one pass, so an exact update is a refit; others override this.
         """
         return self.fit(train, features, run) if self.capabilities.update == "exact" else self
+
+    def within(
+        self, seconds: float, train: Dataset, features: ItemFeatures, run: RunOptions
+    ) -> tuple[Self | None, str]:
+        """Return the unfitted scorer in the largest size that can be fitted in a time, and what was decided, in words.
+
+        Parameters
+        ----------
+        seconds : float
+            What the fit may take; None is returned where that is too little for any size worth fitting.
+        train, features, run
+            As in :meth:`fit`.
+        """
+        return self, ""
 
     def without_user(self, user: int) -> Self:
         """Return the scorer without the stored row of a user: later rows move up; most scorers store none."""

@@ -29,7 +29,9 @@ class ItemKNNConfig(Settings):
     """Hyperparameters of item neighbours."""
 
     values: Literal["implicit", "ratings"] = Field(
-        default="implicit", description="What items are compared on: positive weights, or ratings."
+        default="implicit",
+        description="What items are compared on: positive weights, or ratings.",
+        json_schema_extra={"tune": False},
     )
     similarity: Literal["cosine", "pearson", "euclidean", "jaccard"] = Field(
         default="cosine", description="How two items are compared, over the people who had to do with them."
@@ -41,6 +43,7 @@ class ItemKNNConfig(Settings):
         default=500,
         ge=1,
         description="Most similar items kept where ratings are predicted, at least n_neighbors.",
+        json_schema_extra={"tune": False},
     )
     shrinkage: float = Field(
         default=10.0,
@@ -50,14 +53,19 @@ class ItemKNNConfig(Settings):
     centered: bool = Field(
         default=True,
         description="Ratings are compared as deviations from the baseline (implicit values never are).",
+        json_schema_extra={"tune": False},
     )
     n_rated: int = Field(
         default=40,
         ge=1,
         description="A rating is predicted from at most this many of the items the user rated.",
+        json_schema_extra={"tune": False},
     )
     damping: float = Field(
-        default=5.0, gt=0, description="Ratings of average kind that a bias is weighed against."
+        default=5.0,
+        gt=0,
+        description="Ratings of average kind that a bias is weighed against.",
+        json_schema_extra={"tune": False},
     )
     recency: float = Field(
         default=0.9, gt=0, le=1, description="An event this many steps back enters x × recency^steps."

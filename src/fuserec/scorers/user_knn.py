@@ -41,6 +41,7 @@ class UserKNNConfig(Settings):
     values: Literal["implicit", "ratings"] = Field(
         default="implicit",
         description="What users are compared on among items: positive weights, or ratings.",
+        json_schema_extra={"tune": False},
     )
     similarity: Literal["cosine", "pearson", "euclidean", "jaccard"] = Field(
         default="cosine",
@@ -61,6 +62,7 @@ class UserKNNConfig(Settings):
         default=40,
         ge=1,
         description="A rating is predicted from at most this many of the users who rated the item.",
+        json_schema_extra={"tune": False},
     )
     damping: float = Field(
         default=5.0, gt=0, description="Ratings of average kind that a bias is weighed against."

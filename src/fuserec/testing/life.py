@@ -18,6 +18,9 @@ from fuserec.scorers.base import Scorer
 from fuserec.testing.form import require_same
 from fuserec.testing.subject import Subject, require, restored
 
+ALIKE = 0.995
+"""Rank correlation that two trainings which differ by rounding alone have to reach."""
+
 
 def inputs_stay_untouched(subject: Subject) -> None:
     """Nothing that is passed in is written to: not the dataset, the features, the queries or the candidates."""
@@ -73,10 +76,20 @@ def same_seed_same_bits(subject: Subject) -> None:
 
 
 def threads_do_not_matter(subject: Subject) -> None:
-    """With other numbers of threads scores agree but for rounding, hence orders but for pairs closer than that."""
+    """With other numbers of threads scores agree but for rounding, hence orders but for pairs closer than that.
+
+    What is trained by gradient steps carries rounding on from step to step: there the order of scores has to agree
+    nearly, not the digits.
+    """
     wanted = subject.fitted.score(subject.queries)
     found = subject.fit(replace(subject.run, threads=3)).score(subject.queries)
-    require_same(found, wanted, "three threads")
+    if not subject.scorer.capabilities.trained:
+        require_same(found, wanted, "three threads")
+        return
+    require(np.array_equal(found.answered, wanted.answered), "three threads: it abstains elsewhere")
+    ranks = (s.values[wanted.answered].argsort().argsort() for s in (found, wanted))
+    agreement = float(np.corrcoef(*ranks)[0, 1])
+    require(agreement > ALIKE, f"three threads: ranks correlate by {agreement:.4f}, under {ALIKE}")
 
 
 def many_may_ask_at_once(subject: Subject) -> None:

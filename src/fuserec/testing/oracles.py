@@ -79,15 +79,8 @@ def als(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -
     y = arrays["factors"].astype(np.float64)
     out = np.zeros((len(q), train.n_items))
     for row in range(len(q)):
-        span = slice(int(q.indptr[row]), int(q.indptr[row + 1]))
-        taken: dict[int, float] = {}
-        newest: dict[int, float] = {}
-        for item, weight, steps in zip(q.items[span], q.weights[span], q.steps[span], strict=True):
-            if weight > 0 and arrays["items"][item]:
-                taken[int(item)] = min(taken.get(int(item), 0.0) + float(weight), 1.0)
-                newest[int(item)] = config.recency ** float(steps)
-        history = list(taken)
-        c = np.array([(1.0 + config.alpha * taken[i]) * newest[i] for i in history])
+        confident = _confident(q, row, arrays["items"], config)
+        history, c = list(confident), np.array(list(confident.values()))
         theirs = y[history]
         system = (
             y.T @ y + config.regularization * np.eye(y.shape[1]) + theirs.T @ ((c - 1.0)[:, None] * theirs)
@@ -156,6 +149,54 @@ def content(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatc
     return out
 
 
+def content_map(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """x·m for m mixed of the fitted factors and map, x solved on the m of the history and the mapped words."""
+    config: Any = scorer.config
+    arrays, _ = scorer.state()
+    own, counts = arrays["own"].astype(np.float64), arrays["counts"].astype(np.float64)
+    lengths = np.linalg.norm(own, axis=1)
+    usual = counts @ lengths / counts.sum()
+    tags = features.tags.toarray()
+    tags = tags / np.maximum(np.linalg.norm(tags, axis=1, keepdims=True), 1e-12)
+    said = arrays["map.intercept"] + features.lexical @ arrays["map.words"] + tags @ arrays["map.tags"]
+    said = said / np.linalg.norm(said, axis=1, keepdims=True)
+    content = features.has_text | tags.any(axis=1)
+    share = np.where(content, counts / (counts + config.shrinkage), 1.0)[:, None]
+    told = np.where(content[:, None], said, 0.0)
+    direction = own / np.maximum(lengths, 1e-12)[:, None]
+    m = (
+        share * direction * (lengths[:, None] / usual) ** config.length * usual
+        + (1 - share) * config.lift * usual * told
+    )
+    out = np.zeros((len(q), train.n_items))
+    for row in range(len(q)):
+        history = _confident(q, row, content | (counts > 0), config)
+        theirs, c = m[list(history)], np.array(list(history.values()))
+        if q.text is not None and q.text.lexical[[row]].nnz:
+            words = arrays["map.intercept"] + (q.text.lexical[[row]] @ arrays["map.words"])[0]
+            theirs = np.vstack([theirs, usual * words / np.linalg.norm(words)])
+            c = np.append(c, 1.0 + config.alpha * config.text_weight)
+        system = (
+            m.T @ m + config.regularization * np.eye(m.shape[1]) + theirs.T @ ((c - 1.0)[:, None] * theirs)
+        )
+        out[row] = m @ np.linalg.solve(system, theirs.T @ c) if c.size else 0.0
+    return out
+
+
+def debiased(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Return s as the wrapped scorer defines it, divided by (interactions + 1)^exponent where it is above 0."""
+    wrapped: Any = scorer
+    plain = ORACLES[wrapped.config.of](wrapped._inner["of"], train, features, q)
+    return np.where(plain > 0, plain / (train.item_counts + 1.0) ** wrapped.config.exponent, plain)
+
+
+def averaged(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Return the mean of the copies' definitions."""
+    wrapped: Any = scorer
+    plain = [ORACLES[wrapped.config.of](copy, train, features, q) for copy in wrapped._inner.values()]
+    return np.asarray(np.mean(plain, axis=0))
+
+
 ORACLES: dict[str, Oracle] = {
     "popularity": popularity,
     "ease": ease,
@@ -166,6 +207,9 @@ ORACLES: dict[str, Oracle] = {
     "svd": svd,
     "nmf": nmf,
     "content": content,
+    "content_map": content_map,
+    "debiased": debiased,
+    "averaged": averaged,
 }
 """The oracle of every scorer by name, for its default kind of hyperparameters."""
 
@@ -189,6 +233,18 @@ def _inputs(q: QueryBatch, n_items: int, recency: float, *, positive: bool = Fal
             weight = max(float(q.weights[event]), 0.0) if positive else float(q.weights[event])
             x[row, q.items[event]] += weight * recency ** (events.stop - 1 - event)
     return x
+
+
+def _confident(q: QueryBatch, row: int, known: np.ndarray, config: Any) -> dict[int, float]:
+    """Return the confidence of each known item that a query takes to: (1 + alpha·weight) × recency^(events since)."""
+    span = slice(int(q.indptr[row]), int(q.indptr[row + 1]))
+    taken: dict[int, float] = {}
+    newest: dict[int, float] = {}
+    for item, weight, steps in zip(q.items[span], q.weights[span], q.steps[span], strict=True):
+        if weight > 0 and known[item]:
+            taken[int(item)] = min(taken.get(int(item), 0.0) + float(weight), 1.0)
+            newest[int(item)] = config.recency ** float(steps)
+    return {item: (1.0 + config.alpha * weight) * newest[item] for item, weight in taken.items()}
 
 
 def _shrunk_cosine(rows: np.ndarray, shrinkage: float) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from fuserec.data.dataset import Dataset
 from fuserec.data.query import QueryBatch
 from fuserec.encoders.features import ItemFeatures
-from fuserec.fusion.blend import Blend
+from fuserec.fusion.base import Fusion
 from fuserec.run import RunOptions
 from fuserec.scorers.base import Scorer
 from fuserec.testing.small import small_dataset, small_features, small_queries
@@ -134,7 +134,7 @@ def stored(scorer: Scorer) -> tuple[Arrays, Meta]:
 
 def restored(scorer: Scorer, features: ItemFeatures) -> Scorer:
     """Return a fitted scorer rebuilt from its state; a fusion from the states of its parts."""
-    if isinstance(scorer, Blend):
+    if isinstance(scorer, Fusion):
         parts = {name: restored(part, features) for name, part in scorer.parts.items()}
-        return Blend(scorer.config, parts).restored(*stored(scorer))
+        return type(scorer)(scorer.config, parts).restored(*stored(scorer))
     return type(scorer).from_state(scorer.config, *stored(scorer), features)

@@ -1,0 +1,72 @@
+"""Where tensors live, in what precision they are multiplied, and who may train at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+
+from fuserec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fuserec.run import RunOptions
+
+_TRAINING = threading.RLock()
+"""PyTorch's generator and number of threads belong to the process: one training at a time changes them."""
+
+
+def device_of(run: RunOptions) -> torch.device:
+    """Return the device that ``run.device`` names; ``auto`` takes a GPU where there is one.
+
+    Raises
+    ------
+    ConfigError
+        For a device that this machine does not have.
+    """
+    name = run.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f'device {name!r}: choose "cpu", "cuda", "cuda:1" or "auto"')
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            f'device {name!r}: PyTorch sees no GPU here; choose "cpu", or "auto" to take what there is'
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {name!r}: there are {torch.cuda.device_count()} GPUs, counted from 0; choose one of them"
+        )
+    return device
+
+
+def fast_type(device: torch.device) -> torch.dtype:
+    """Return the type that large products are fastest in: bfloat16 where the hardware multiplies it, else float32.
+
+    A processor that only emulates bfloat16 is slower with it, so its instruction set is asked.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    told = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return torch.bfloat16 if any(ask() for ask in told if ask is not None) else torch.float32
+
+
+@contextlib.contextmanager
+def training(seed: int, threads: int) -> Iterator[None]:
+    """Hold PyTorch's generator (seeded) and threads; both are given back as they were."""
+    with _TRAINING, torch.random.fork_rng():
+        before = torch.get_num_threads()
+        torch.set_num_threads(max(1, threads))
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

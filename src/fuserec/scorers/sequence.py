@@ -1,0 +1,179 @@
+"""Sequence models: what comes next after this history, read in its order by a transformer, a GRU or a CNN."""
+
+from __future__ import annotations
+
+import time
+from copy import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from fuserec.errors import ConfigError
+from fuserec.neural import require
+from fuserec.neural.sequence_config import SequenceConfig
+from fuserec.scorers.attribution import attributed
+from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scorer, Scores, chosen, known
+from fuserec.settings import Settings
+
+if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.query import QueryBatch
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.neural.fitted_sequence import FittedSequence
+    from fuserec.run import RunOptions
+    from fuserec.types import Arrays, Meta, State
+
+FEWEST_EPOCHS = 6
+"""With fewer passes a smaller model learns more."""
+
+SAFE = 0.85
+"""Share of a given time that is planned with: judging and the end take some too."""
+
+CHUNK = 512
+"""Histories read at a time."""
+
+
+class Sequence(Scorer):
+    """score(q, j) = p(j | history)^sharpness, p = softmax of h(history)·v_j over the items with training interactions.
+
+    Kang, McAuley 2018 ("Self-attentive sequential recommendation"); Sun et al. 2019 ("BERT4Rec"); Hidasi et al. 2016
+    ("Session-based recommendations with recurrent neural networks"); Yuan et al. 2019 ("A simple convolutional
+    generative network for next item recommendation"). Trained with a softmax over the whole catalogue, as Klenitskiy
+    and Vasilev 2023 ("Turning dross into gold loss") found best. An item without training interactions is read and
+    scored through its text; without text it abstains. The words of a query are read as if they were an item's, before
+    the history. Events of negative weight are neither read nor predicted.
+    """
+
+    name: ClassVar[str] = "sequence"
+    Config = SequenceConfig
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        answers=frozenset({"history", "text"}),
+        needs=frozenset({"order"}),
+        update="refit",
+        evidence="attributed",
+        trained=True,
+    )
+    config: SequenceConfig
+    _model: FittedSequence
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        shape = self.config
+        if shape.item_vectors in ("ids", "initialised"):  # ids alone can neither read words nor new items
+            vars(self)["capabilities"] = replace(self.capabilities, answers=frozenset({"history"}))
+        attends = shape.architecture in ("transformer", "masked")
+        if attends and shape.embedding_dim % shape.heads:
+            raise ConfigError(
+                f"sequence: heads = {shape.heads} has to divide embedding_dim = {shape.embedding_dim}"
+            )
+
+    def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
+        require("the scorer sequence")
+        from fuserec.neural.sequence_fit import fit_sequence
+
+        self._model = fit_sequence(self.config, train, features, run)
+
+    def within(
+        self, seconds: float, train: Dataset, features: ItemFeatures, run: RunOptions
+    ) -> tuple[Self | None, str]:
+        """Return the scorer with the vectors and epochs that the time allows; a few steps of each size are timed."""
+        require("the scorer sequence")
+        from fuserec.neural.sequence_fit import seconds_per_epoch
+
+        config, limit = self.config, time.monotonic() + seconds
+        for dim in [config.embedding_dim >> halvings for halvings in range(3)]:
+            if dim < 2 * config.heads or time.monotonic() > limit:
+                break
+            if dim % config.heads:
+                continue
+            sized = config.model_copy(update={"embedding_dim": dim})
+            each = seconds_per_epoch(sized, train, features, run)
+            epochs = int(SAFE * (limit - time.monotonic()) / each)
+            if epochs >= min(FEWEST_EPOCHS, config.epochs):
+                epochs = min(epochs, config.epochs)
+                said = f"{epochs} epochs of about {each:.1f} s with vectors of {dim}"
+                return type(self)(sized.model_copy(update={"epochs": epochs})), said
+        return None, f"{seconds:.0f} s are too little for {FEWEST_EPOCHS} epochs of any size"
+
+    def _read(self, q: QueryBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what is read: (indptr (n + 1,), events, vectors of words (n, d)).
+
+        An event at or above the size of the catalogue stands for the words of a query; it comes before all items.
+        """
+        model, n_items = self._model, self._model.known.size
+        kept = (q.weights > 0) & (q.items < n_items)
+        kept[kept] = model.known[q.items[kept]]
+        words, said = model.words(q.text, len(q))
+        rows = np.concatenate([said, q.rows[kept]])
+        events = np.concatenate([n_items + said, q.items[kept].astype(np.int64)])
+        order = np.argsort(rows, kind="stable")
+        counts = np.bincount(rows, minlength=len(q))
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), events[order], words
+
+    def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
+        """Return p^sharpness; abstains on items without interactions and text, and where there is nothing to read."""
+        self.require_fitted()
+        indptr, events, words = self._read(q)
+        values = self._values(indptr, events, words)
+        return Scores(chosen(values, items), known(self._model.known, items), np.diff(indptr) > 0)
+
+    def _values(self, indptr: np.ndarray, events: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """Return float32 (n, n_items): scores of the whole catalogue after each history; 0 after an empty one."""
+        model, n = self._model, indptr.size - 1
+        out = np.zeros((n, model.known.size), np.float32)
+        filled = np.flatnonzero(np.diff(indptr) > 0)
+        for lo in range(0, filled.size, CHUNK):
+            rows = filled[lo : lo + CHUNK]
+            counts = np.diff(indptr)[rows]
+            starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+            source = np.arange(int(starts[-1])) + np.repeat(indptr[rows] - starts[:-1], counts)
+            ends = model.ends(starts, events[source], words)
+            out[rows] = model.probabilities(ends, self.config.sharpness)
+        return out
+
+    def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
+        """Return a row for every event: what the score loses when the event is left out; a residual is the rest."""
+        scores = self.score(q, items).values
+        indptr, events, words = self._read(q)
+        found: list[list[list[Evidence]]] = []
+        for query in range(len(q)):
+            mine = events[indptr[query] : indptr[query + 1]][-self.config.max_length :]
+            lost = scores[query] - self._without_each(mine, words)[:, items[query]]
+            sources = [self._source(int(event)) for event in mine]
+            found.append(
+                [
+                    attributed(
+                        self.name, ((*s, v) for s, v in zip(sources, lost[:, c].tolist(), strict=True)), score
+                    )
+                    for c, score in enumerate(scores[query].tolist())
+                ]
+            )
+        return found
+
+    def _source(self, event: int) -> tuple[EvidenceKind, int | None]:
+        """Return what an event is: an item of the history, or the words of the query."""
+        return ("item", event) if event < self._model.known.size else ("text", None)
+
+    def _without_each(self, events: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """Return float32 (n_events, n_items): scores after the history without each of its events."""
+        size = events.size
+        shorter = np.broadcast_to(events, (size, size))[~np.eye(size, dtype=bool)]
+        indptr = (np.arange(size + 1) * (size - 1)).astype(np.int64)
+        return self._values(indptr, shorter, words)
+
+    def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
+        """Return the scorer with items added since, known by their text; what it has learnt stays as it is."""
+        other = copy(self)
+        other._model = self._model.extended(features)
+        return other
+
+    def state(self) -> State:
+        """Return the vectors, the body's weights, and how text becomes vectors."""
+        return self._model.state()
+
+    def _restore(self, arrays: Arrays, meta: Meta) -> None:
+        require("a model with the part sequence")
+        from fuserec.neural.fitted_sequence import restored_sequence
+
+        self._model = restored_sequence(self.config, arrays, meta)

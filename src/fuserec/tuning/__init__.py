@@ -1,0 +1,1 @@
+"""Tuning: the hyperparameters of the parts, searched on validation, never on test."""
