@@ -64,7 +64,7 @@ class TestFullSoftmax:
 
 
 class TestSampledSoftmax:
-    def error(self, k, corrected=True, hits=True, draws=60):
+    def error(self, k, corrected=True, hits=True, draws=30):
         """Return how far the mean gradient of many draws is from the full softmax's, relative to its length."""
         hidden, items = drawn()
         q = torch.rand(N).square() + 0.02

@@ -74,16 +74,16 @@ def test_what_nobody_took_is_neither_predicted_nor_drawn(loss, architecture):
 @pytest.mark.parametrize("architecture", ["transformer", "masked", "gru", "cnn"])
 def test_every_loss_is_lowered_by_a_few_steps(loss, architecture):
     made = task(architecture, loss)
-    optimizer = torch.optim.Adam(made.model.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(made.model.parameters(), lr=0.05)
     lost = []
-    for epoch in range(30):
+    for epoch in range(12):
         for batch in made.batches(epoch):
             optimizer.zero_grad()
             value = made.loss(batch)
             value.backward()
             optimizer.step()
             lost.append(value.item())
-    assert np.mean(lost[-3:]) < 0.7 * np.mean(lost[:3])
+    assert np.mean(lost[-3:]) < 0.8 * np.mean(lost[:3])
 
 
 def test_negatives_are_drawn_by_a_power_of_the_count():

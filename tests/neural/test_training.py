@@ -214,11 +214,6 @@ class TestDeadline:
         assert at.step == at.total == 500
         assert spent == pytest.approx(50.0)
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="BUG: a training that a deadline cut short is kept as finished; the same call with more time, or with "
-        "none to keep to, takes it as it is",
-    )
     def test_one_that_was_cut_short_is_not_taken_for_a_whole_one(self, monkeypatch, tmp_path):
         now = [0.0]
 

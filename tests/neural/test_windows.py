@@ -107,7 +107,7 @@ def test_items_are_read_through_their_histories():
 
 
 def test_the_newest_events_of_a_query_are_its_window():
-    from fuserec.neural.sequence_model import windows as newest
+    from fuserec.neural.windows import newest
 
     inputs, lengths = newest(np.array([0, 4, 4, 5]), np.array([1, 2, 3, 4, 9]), 3)
     assert inputs.tolist() == [[2, 3, 4], [0, 0, 0], [9, 0, 0]]

@@ -41,6 +41,16 @@ class TestOrder:
         assert ndcg(learnt(ring(), item_vectors=vectors), strangers()) > 0.9
 
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_it_is_learnt_in_half_precision(self, architecture, monkeypatch):
+        """As on a processor that multiplies bfloat16; what is kept and asked is float32 all the same."""
+        from fuserec.neural import sequence_fit
+
+        monkeypatch.setattr(sequence_fit, "fast_type", lambda device: torch.bfloat16)
+        scorer = learnt(ring(), architecture=architecture, item_vectors="ids")
+        assert {array.dtype for array in scorer.state()[0].values()} <= {np.dtype("f4"), np.dtype(bool)}
+        assert ndcg(scorer, strangers()) > 0.95
+
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_a_shuffled_order_teaches_nothing(self, architecture):
         """The same histories in orders of their own: what comes next is a matter of popularity, which is equal."""
         scorer = learnt(shuffled(ring()), architecture=architecture, item_vectors="ids")
@@ -165,12 +175,16 @@ class TestWithoutPyTorch:
         assert caught.value.extra == "deep"
         assert "\n" not in str(caught.value)
 
-    def test_so_does_reading_a_model(self, monkeypatch):
+    def test_a_model_answers_without_it(self, monkeypatch):
         scorer = learnt(ring(), epochs=1)
+        q = QueryBatch.of_histories([[0, 1, 2], [5]])
+        wanted = scorer.score(q).values
         arrays, meta = scorer.state()
-        monkeypatch.setattr(neural, "available", lambda: False)
-        with pytest.raises(MissingExtraError, match=r"pip install 'fuserec\[deep\]'"):
-            type(scorer).from_state(scorer.config, arrays, meta, None)
+        for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, "torch", None)
+        found = type(scorer).from_state(scorer.config, arrays, meta, None)
+        assert np.array_equal(found.score(q).values, wanted)
 
     def test_it_can_be_configured(self, monkeypatch):
         """As it is where PyTorch is not installed: nothing is imported before a fit."""

@@ -13,7 +13,9 @@ pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed
 
 
 @pytest.mark.realdata
+@pytest.mark.encoder
 @pytest.mark.slow
+@pytest.mark.usefixtures("minilm")
 @pytest.mark.timeout(3600)
 def test_beauty_reaches_its_figures_and_not_more(realdata):
     """Below, something is broken; far above, something leaks (the fusion of all parts reaches .12/.07)."""

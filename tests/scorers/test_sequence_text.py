@@ -230,7 +230,7 @@ class TestLife:
         arrays, meta = fitted().state()
         assert all(array.shape[:1] != (data.n_users,) for array in arrays.values())
         assert all(array.size != data.n_interactions for array in arrays.values())
-        assert not meta
+        assert meta == {"item_vectors": "sum"}
 
     def test_a_recommender_is_saved_and_loaded(self, data, tmp_path):
         config = RecommenderConfig.parse(

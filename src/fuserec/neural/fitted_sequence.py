@@ -1,23 +1,23 @@
-"""What is kept of a trained sequence model, and how it answers."""
+"""What is kept of a trained sequence model, and how it answers: arrays and numpy, no PyTorch."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from fuserec.neural.architectures import body
-from fuserec.neural.items import Items, ItemVectors, items_of
-from fuserec.neural.sequence_model import SequenceModel, windows
+from fuserec.neural import plain
+from fuserec.neural.sequence_config import START, SequenceConfig
 from fuserec.neural.text_basis import TextBasis
+from fuserec.neural.windows import newest
 
 if TYPE_CHECKING:
     from fuserec.data.query import TextVectors
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.sequence_config import SequenceConfig
-    from fuserec.types import Arrays, Meta, State
+    from fuserec.types import Arrays, State
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,27 @@ class FittedSequence:
 
     Parameters
     ----------
-    model : SequenceModel
-        On the processor, in evaluation mode; its items hold no catalogue, only how text becomes a vector.
+    config : SequenceConfig
+    weights : mapping of float32 arrays
+        Of the body (``body.``), of what maps text (``items.``), and ``mask``, by their names in the trained model.
     vectors : float32 (n_items, dim)
     trained, known : bool (n_items,)
         Items with training interactions; items that have a vector (through their text at least).
     basis : TextBasis or None
-    length : int
     """
 
-    model: SequenceModel
+    config: SequenceConfig
+    weights: Mapping[str, np.ndarray]
     vectors: np.ndarray
     trained: np.ndarray
     known: np.ndarray
     basis: TextBasis | None
-    length: int
 
-    @torch.inference_mode()
+    @property
+    def reads_text(self) -> bool:
+        """Whether a text alone has a vector."""
+        return self.basis is not None and self.config.item_vectors not in ("ids", "initialised")
+
     def ends(self, indptr: np.ndarray, events: np.ndarray, words: np.ndarray) -> np.ndarray:
         """Return float32 (n, dim): what is known at the end of each history (none may be empty).
 
@@ -53,22 +57,38 @@ class FittedSequence:
             Items; from ``n_items`` on, rows of ``words``.
         words : float32 (m, dim)
         """
-        inputs, lengths = windows(indptr, events, self.length)
-        needed, local = np.unique(inputs, return_inverse=True)
-        catalogue = needed < self.known.size
-        table = np.concatenate([self.vectors[needed[catalogue]], words[needed[~catalogue] - self.known.size]])
-        at = torch.from_numpy(local.reshape(inputs.shape))
-        told = self.model.last(torch.from_numpy(table), at, torch.from_numpy(lengths))
-        return np.asarray(told.numpy(), dtype=np.float32)
+        inputs, lengths = newest(indptr, events, self.config.max_length)
+        x = self.vectors[np.minimum(inputs, self.known.size - 1)]
+        said = inputs >= self.known.size
+        x[said] = words[inputs[said] - self.known.size]
+        if self.config.architecture == "masked":
+            x = np.concatenate([x, np.zeros_like(x[:, :1])], axis=1)
+            x[np.arange(len(x)), lengths] = self.weights["mask"]
+            lengths = lengths + 1
+        x = x * np.float32(math.sqrt(x.shape[-1]))
+        body = plain.under(self.weights, "body.")
+        if self.config.architecture == "gru":
+            return plain.gru(body, x, lengths)
+        if self.config.architecture == "cnn":
+            return plain.cnn(body, x, lengths)
+        causal = self.config.architecture == "transformer"
+        return plain.transformer(body, x, lengths, self.config.heads, causal=causal)
 
-    def words(self, text: TextVectors | None, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def of_text(self, told: np.ndarray) -> np.ndarray:
+        """Return float32 (n, dim): vectors of items of which only the text (n, text_dim) is known."""
+        if self.config.item_vectors == "union":
+            kept = min(told.shape[1], self.config.embedding_dim // 2)
+            bare = np.zeros((len(told), self.config.embedding_dim - kept), np.float32)
+            return np.concatenate([told[:, :kept] * np.float32(START), bare], axis=1)
+        alone = self.config.item_vectors in ("text", "experts")
+        return plain.mapped(plain.under(self.weights, "items." if alone else "items.text."), told)
+
+    def words(self, text: TextVectors | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the words of queries as if they were items': float32 (n, dim), and the queries that have any."""
-        if text is None or self.basis is None or not self.model.items.reads_text:
+        if text is None or self.basis is None or not self.reads_text:
             return np.empty((0, self.vectors.shape[1]), np.float32), np.empty(0, np.int64)
         told, heard = self.basis.of(text.lexical, text.sentence)
-        with torch.inference_mode():
-            vectors = self.model.items.of_text(torch.from_numpy(told)).numpy()
-        return vectors, np.flatnonzero(heard & text.present)
+        return self.of_text(told), np.flatnonzero(heard & text.present)
 
     def probabilities(self, ends: np.ndarray, power: float) -> np.ndarray:
         """Return float32 (n, n_items): softmax over the trained items, to a power; others on the same scale."""
@@ -90,10 +110,9 @@ class FittedSequence:
             return self
         vectors = np.zeros((more, self.vectors.shape[1]), np.float32)
         known = np.zeros(more, dtype=bool)
-        if self.basis is not None and self.model.items.reads_text:
-            with torch.inference_mode():
-                vectors = self.model.items.of_text(torch.from_numpy(self.basis(features)[0][before:])).numpy()
-            known = self.basis(features)[1][before:]
+        if self.basis is not None and self.reads_text:
+            told, heard = self.basis(features)
+            vectors, known = self.of_text(told[before:]), heard[before:]
         return replace(
             self,
             vectors=np.concatenate([self.vectors, vectors]),
@@ -104,39 +123,19 @@ class FittedSequence:
     def state(self) -> State:
         """Return arrays alone: nothing of the training data."""
         arrays: Arrays = {"vectors": self.vectors, "trained": self.trained, "known": self.known}
-        for name, tensor in self.model.state_dict().items():
-            arrays[f"model.{name}"] = tensor.numpy()
+        arrays |= {f"model.{name}": array for name, array in self.weights.items()}
         if self.basis is not None:
             arrays |= self.basis.arrays()
         return arrays, {}
 
-
-def restored_sequence(config: SequenceConfig, arrays: Arrays, meta: Meta) -> FittedSequence:
-    """Rebuild what :meth:`FittedSequence.state` gave."""
-    basis = TextBasis.from_arrays(arrays)
-    text = None if basis is None else torch.zeros(0, basis.dim)
-    model = untrained(config, items_of(kind_of(config, basis), text, torch.zeros(0, config.embedding_dim)))
-    weights = {
-        k.removeprefix("model."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("model.")
-    }
-    model.load_state_dict(weights)
-    model.eval()
-    vectors, trained = arrays["vectors"], arrays["trained"].astype(bool)
-    return FittedSequence(model, vectors, trained, arrays["known"].astype(bool), basis, config.max_length)
-
-
-def kind_of(config: SequenceConfig, basis: TextBasis | None) -> ItemVectors:
-    """Return which item vectors are meant where the configuration leaves it open."""
-    if basis is None:
-        return "ids"
-    return "sum" if config.item_vectors == "auto" else config.item_vectors
-
-
-def untrained(config: SequenceConfig, items: Items) -> SequenceModel:
-    """Return the model of a configuration with items and an untrained body."""
-    masked = config.architecture == "masked"
-    length = config.max_length + masked
-    inner = body(
-        config.architecture, config.embedding_dim, config.blocks, config.heads, length, config.dropout
-    )
-    return SequenceModel(items, inner, config.embedding_dim, masked=masked)
+    @classmethod
+    def from_state(cls, config: SequenceConfig, arrays: Arrays) -> FittedSequence:
+        """Rebuild what :meth:`state` gave."""
+        return cls(
+            config,
+            plain.under(arrays, "model."),
+            arrays["vectors"],
+            arrays["trained"].astype(bool),
+            arrays["known"].astype(bool),
+            TextBasis.from_arrays(arrays),
+        )

@@ -11,10 +11,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-ItemVectors = Literal["auto", "ids", "initialised", "text", "experts", "union", "sum", "sum_experts"]
+from fuserec.neural.sequence_config import START
 
-START = 0.02
-"""Standard deviation of the numbers that a trainable vector starts from."""
+ItemVectors = Literal["auto", "ids", "initialised", "text", "experts", "union", "sum", "sum_experts"]
 
 
 class Items(nn.Module):

@@ -124,6 +124,7 @@ def gbce(
     targets: torch.Tensor,
     negatives: torch.Tensor,
     calibration: float,
+    offset: float = 0.0,
 ) -> torch.Tensor:
     """Return generalised binary cross-entropy: −β log σ(s⁺) − Σ log(1 − σ(s⁻)) (Petrov, Macdonald 2023, eq. 14).
 
@@ -134,11 +135,14 @@ def gbce(
     ----------
     negatives : int64 (k,)
         Drawn uniformly, once for the batch.
+    offset : float
+        Taken off every score: log(n − 1) lets all items begin as improbable as they are, which a model without biases
+        would first have to learn. No ranking changes by it.
     """
     share = negatives.numel() / max(1, items.shape[0] - 1)
     beta = share * (calibration * (1.0 - 1.0 / share) + 1.0 / share)
-    right = (hidden * items[targets]).sum(dim=1)
-    others = hidden @ items[negatives].T
+    right = (hidden * items[targets]).sum(dim=1) - offset
+    others = hidden @ items[negatives].T - offset
     wrong = functional.softplus(others).masked_fill(negatives[None, :] == targets[:, None], 0.0)
     return (beta * functional.softplus(-right) + wrong.sum(dim=1)).mean()
 

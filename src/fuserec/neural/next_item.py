@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,8 +11,8 @@ import numpy as np
 import torch
 
 from fuserec.neural import losses
-from fuserec.neural.sequence_model import SequenceModel, windows
-from fuserec.neural.windows import Batch, Histories
+from fuserec.neural.sequence_model import SequenceModel
+from fuserec.neural.windows import Batch, Histories, newest
 
 Loss = Literal["softmax", "sampled_softmax", "gbce", "bpr"]
 
@@ -136,10 +137,10 @@ class NextItem:
             return losses.full_softmax(hidden, items, targets, self.dtype)
         if plan.kind == "sampled_softmax":
             negatives = torch.multinomial(self.draw, plan.negatives, replacement=True)
-            return losses.sampled_softmax(hidden, items, targets, negatives, self.draw.log())
+            return losses.sampled_softmax(hidden, items, targets, negatives, self.draw.log(), hits=True)
         if plan.kind == "gbce":
             negatives = torch.randint(0, n, (min(plan.negatives, n - 1),), device=hidden.device)
-            return losses.gbce(hidden, items, targets, negatives, plan.calibration)
+            return losses.gbce(hidden, items, targets, negatives, plan.calibration, math.log(max(2, n - 1)))
         negatives = torch.randint(0, n, (targets.shape[0], plan.negatives), device=hidden.device)
         return losses.bpr(hidden, items, targets, negatives)
 
@@ -154,7 +155,7 @@ class NextItem:
         for lo in range(0, len(histories), 512):
             hi = min(lo + 512, len(histories))
             indptr = histories.indptr[lo : hi + 1]
-            inputs, lengths = windows(indptr, histories.items, self.length)
+            inputs, lengths = newest(indptr, histories.items, self.length)
             with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                 told = self.model.last(
                     vectors,

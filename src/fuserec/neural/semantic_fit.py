@@ -13,9 +13,9 @@ from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
 from fuserec.neural.fitted_semantic import FittedTowers, told_by
-from fuserec.neural.items import START
 from fuserec.neural.semantic_examples import Examples, Reading, examples_of, held_apart, words_before
 from fuserec.neural.semantic_model import SemanticTask, TowerPlan, Towers
+from fuserec.neural.sequence_config import START
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed

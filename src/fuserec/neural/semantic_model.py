@@ -70,18 +70,22 @@ class Towers(nn.Module):
 
     def forward(self, bags: Bags, z: torch.Tensor | None) -> torch.Tensor:
         """Return f, float (n, d), of histories and what was said (n, k)."""
-        device = self.by_words.device
-        items, ends = (torch.from_numpy(a).to(device) for a in (bags.items, bags.indptr))
-        values = torch.from_numpy(bags.values).to(device)
         f = self.by_words.new_zeros(bags.indptr.size - 1, self.by_words.shape[1])
-        for table, matrix in ((self.by_item, None), (self.text, self.by_text)):
-            if table is None or (table is self.text and matrix is None):
-                continue
-            x = functional.embedding_bag(
-                items, table, ends, mode="sum", per_sample_weights=values, include_last_offset=True
-            )
-            f = f + (x if matrix is None else x @ matrix)
+        if self.by_item is not None:
+            f = f + _summed(self.by_item, bags)
+        if self.by_text is not None:
+            f = f + _summed(self.text, bags) @ self.by_text
         return f if z is None else f + z @ self.by_words
+
+
+def _summed(table: torch.Tensor, bags: Bags) -> torch.Tensor:
+    """Return float (n, d): the rows of a table that each bag holds, times their values, summed."""
+    items, ends, values = (
+        torch.from_numpy(array).to(table.device) for array in (bags.items, bags.indptr, bags.values)
+    )
+    return functional.embedding_bag(
+        items, table, ends, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from fuserec.settings import Settings
 
+START = 0.02
+"""Standard deviation of the numbers that a trainable vector starts from."""
+
 
 class SequenceConfig(Settings):
     """Hyperparameters of sequence models."""

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from fuserec.errors import DataError
+from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_sequence import FittedSequence, kind_of, untrained
-from fuserec.neural.items import START, items_of
+from fuserec.neural.fitted_sequence import FittedSequence
+from fuserec.neural.items import Items, ItemVectors, items_of
 from fuserec.neural.next_item import LossPlan, NextItem
+from fuserec.neural.sequence_config import START, SequenceConfig
 from fuserec.neural.sequence_model import SequenceModel
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
@@ -24,7 +26,6 @@ from fuserec.numerics.hashing import normal_rows, reseed
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.sequence_config import SequenceConfig
     from fuserec.run import RunOptions
 
 NAME = "sequence"
@@ -153,14 +154,30 @@ def _kept(config: SequenceConfig, ready: Prepared) -> FittedSequence:
     """Return what is needed to answer: the vectors of all items, the body, and how text becomes a vector."""
     with torch.inference_mode():
         vectors = ready.model.items().float().cpu().numpy().copy()
-    text = None if ready.basis is None else torch.zeros(0, ready.basis.dim)
-    bare = untrained(
-        config, items_of(kind_of(config, ready.basis), text, torch.zeros(0, config.embedding_dim))
+    own = config.model_copy(update={"item_vectors": kind_of(config, ready.basis)})
+    weights = {
+        name: tensor.float().cpu().numpy()
+        for name, tensor in ready.model.state_dict().items()
+        if not name.endswith("table")
+    }
+    return FittedSequence(own, weights, vectors, ready.trained, ready.known, ready.basis)
+
+
+def kind_of(config: SequenceConfig, basis: TextBasis | None) -> ItemVectors:
+    """Return which item vectors are meant where the configuration leaves it open."""
+    if basis is None:
+        return "ids"
+    return "sum" if config.item_vectors == "auto" else config.item_vectors
+
+
+def untrained(config: SequenceConfig, items: Items) -> SequenceModel:
+    """Return the model of a configuration with items and an untrained body."""
+    masked = config.architecture == "masked"
+    length = config.max_length + masked
+    inner = body(
+        config.architecture, config.embedding_dim, config.blocks, config.heads, length, config.dropout
     )
-    weights = {k: v.cpu() for k, v in ready.model.state_dict().items() if not k.endswith("table")}
-    bare.load_state_dict({**bare.state_dict(), **weights})
-    bare.eval()
-    return FittedSequence(bare, vectors, ready.trained, ready.known, ready.basis, config.max_length)
+    return SequenceModel(items, inner, config.embedding_dim, masked=masked)
 
 
 def _histories(data: Dataset) -> Histories:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -74,22 +73,3 @@ class SequenceModel(nn.Module):
         wider = functional.pad(inputs, (0, 1))
         asked = torch.arange(wider.shape[1], device=inputs.device)[None, :] == lengths[:, None]
         return self.read(vectors, wider, lengths + 1, asked)[rows, lengths]
-
-
-def windows(indptr: np.ndarray, items: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the newest events of each history as windows.
-
-    Returns
-    -------
-    inputs : int64 (n, l)
-        Oldest first, filled up with 0 at the end.
-    lengths : int64 (n,)
-        0 for an empty history.
-    """
-    lengths = np.minimum(np.diff(indptr), length)
-    width = max(1, int(lengths.max(initial=0)))
-    steps = np.arange(width)[None, :]
-    there = steps < lengths[:, None]
-    at = np.where(there, indptr[1:, None] - lengths[:, None] + steps, 0)
-    filled = items if items.size else np.zeros(1, np.int64)
-    return np.where(there, filled[at], 0).astype(np.int64), lengths

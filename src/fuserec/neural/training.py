@@ -89,6 +89,7 @@ class Progress:
     batch: int = 0
     step: int = 0
     total: int = 0
+    planned: int = 0
     best: float = -math.inf
     best_epoch: int = -1
     behind: int = 0
@@ -138,7 +139,8 @@ class _Loop:
         """Train one epoch (or what is left of it), and judge it."""
         at = self.at
         batches = self.task.batches(at.epoch)
-        at.total = at.total or len(batches) * self.plan.epochs
+        at.planned = len(batches) * self.plan.epochs
+        at.total = at.total or at.planned
         self.task.model.train()
         while at.batch < len(batches) and at.step < at.total:
             self._stop_if_asked()
@@ -248,6 +250,8 @@ class _Loop:
         if found is None:
             return
         tensors, facts = found
+        if facts["done"] and facts["total"] < facts["planned"] and self.run.deadline is None:
+            return  # that one had to hurry
         self.at = Progress(**facts)
         self.task.model.load_state_dict(_part(tensors, "model."))
         self.best = _part(tensors, "best.")

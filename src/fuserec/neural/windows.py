@@ -113,3 +113,22 @@ def _groups(sizes: np.ndarray, batch_size: int) -> list[tuple[int, int]]:
     if lo < sizes.size:
         groups.append((lo, int(sizes.size)))
     return groups
+
+
+def newest(indptr: np.ndarray, items: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the newest events of each history as windows.
+
+    Returns
+    -------
+    inputs : int64 (n, l)
+        Oldest first, filled up with 0 at the end.
+    lengths : int64 (n,)
+        0 for an empty history.
+    """
+    lengths = np.minimum(np.diff(indptr), length)
+    width = max(1, int(lengths.max(initial=0)))
+    steps = np.arange(width)[None, :]
+    there = steps < lengths[:, None]
+    at = np.where(there, indptr[1:, None] - lengths[:, None] + steps, 0)
+    filled = items if items.size else np.zeros(1, np.int64)
+    return np.where(there, filled[at], 0).astype(np.int64), lengths

@@ -11,6 +11,7 @@ import numpy as np
 
 from fuserec.errors import ConfigError
 from fuserec.neural import require
+from fuserec.neural.fitted_sequence import FittedSequence
 from fuserec.neural.sequence_config import SequenceConfig
 from fuserec.scorers.attribution import attributed
 from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scorer, Scores, chosen, known
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_sequence import FittedSequence
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -104,7 +104,7 @@ class Sequence(Scorer):
         model, n_items = self._model, self._model.known.size
         kept = (q.weights > 0) & (q.items < n_items)
         kept[kept] = model.known[q.items[kept]]
-        words, said = model.words(q.text, len(q))
+        words, said = model.words(q.text)
         rows = np.concatenate([said, q.rows[kept]])
         events = np.concatenate([n_items + said, q.items[kept].astype(np.int64)])
         order = np.argsort(rows, kind="stable")
@@ -170,10 +170,9 @@ class Sequence(Scorer):
 
     def state(self) -> State:
         """Return the vectors, the body's weights, and how text becomes vectors."""
-        return self._model.state()
+        arrays, meta = self._model.state()
+        return arrays, {**meta, "item_vectors": self._model.config.item_vectors}
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        require("a model with the part sequence")
-        from fuserec.neural.fitted_sequence import restored_sequence
-
-        self._model = restored_sequence(self.config, arrays, meta)
+        own = self.config.model_copy(update={"item_vectors": meta["item_vectors"]})
+        self._model = FittedSequence.from_state(own, arrays)
