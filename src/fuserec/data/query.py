@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -106,17 +107,17 @@ class QueryBatch:
     def __len__(self) -> int:
         return self.indptr.size - 1
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """int64 (n,): events a query."""
         return np.diff(self.indptr)
 
-    @property
+    @cached_property
     def rows(self) -> np.ndarray:
         """int64 (n_events,): the query of each event."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    @property
+    @cached_property
     def steps(self) -> np.ndarray:
         """int64 (n_events,): how many events of the query are newer (0 for the newest)."""
         ends = np.repeat(self.indptr[1:], self.lengths)

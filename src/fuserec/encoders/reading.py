@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -12,6 +12,8 @@ from scipy import sparse
 from fuserec.data.query import QueryBatch, TextVectors
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
     from fuserec.run import RunOptions
@@ -112,12 +114,20 @@ def _profiles(dataset: Dataset, users: np.ndarray) -> list[str]:
     table = dataset.user_table
     said: list[list[str]] = [[] for _ in users]
     if "text" in table.columns:
-        for parts, text in zip(said, table["text"].gather(users).to_list(), strict=True):
+        for parts, text in zip(said, _cells(table["text"], users), strict=True):
             parts.extend([text] if text else [])
     if "tags" in table.columns:
-        for parts, tags in zip(said, table["tags"].gather(users).to_list(), strict=True):
+        for parts, tags in zip(said, _cells(table["tags"], users), strict=True):
             parts.extend([", ".join(tags)] if isinstance(tags, list) and tags else [])
     return [". ".join(parts) for parts in said]
+
+
+def _cells(column: pl.Series, rows: np.ndarray) -> list[Any]:
+    """Return some cells of a column; one alone, as for a request, is picked without a plan of the whole."""
+    if rows.size > 1:
+        return column.gather(rows).to_list()
+    cell = column[int(rows[0])]
+    return [cell if cell is None or isinstance(cell, str) else list(cell)]
 
 
 def _is_past(time: float, moment: float, past_only: bool) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.query import TextVectors
     from fuserec.encoders.features import ItemFeatures
+    from fuserec.numerics.arrays import Rows
     from fuserec.types import Arrays
 
 
@@ -60,9 +61,11 @@ class FittedTowers:
     basis: TextBasis | None
     semantic: bool
 
-    def apply(self, x: sparse.csr_matrix, threads: int) -> np.ndarray:
+    def apply(self, x: Rows, threads: int) -> np.ndarray:
         """Return float32 (n, n_items): logits of the histories alone."""
-        return np.asarray((x @ self.read) @ self.targets.T, np.float32)
+        from fuserec.numerics.sparse import csr_times_dense
+
+        return np.asarray(csr_times_dense(*x, self.read, threads=threads) @ self.targets.T, np.float32)
 
     def cells(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return float64 (s, t): what one unit of history items adds to the logits of others."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
+    from fuserec.numerics.arrays import Rows
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -26,8 +27,8 @@ DENSE_SHARE = 0.15
 class ItemMap(Protocol):
     """M: how much one unit of history item ``i`` says for candidate ``j``."""
 
-    def apply(self, x: sparse.csr_matrix, threads: int) -> np.ndarray:
-        """Return float32 (n, n_items): x·M."""
+    def apply(self, x: Rows, threads: int) -> np.ndarray:
+        """Return float32 (n, n_items): x·M; x as (indptr, items, values), repeated items add up."""
 
     def cells(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return float32 (s, t): M at ``sources`` × ``targets``."""
@@ -45,11 +46,11 @@ class SparseMap:
 
     matrix: sparse.csr_matrix
 
-    def apply(self, x: sparse.csr_matrix, threads: int) -> np.ndarray:
-        """Return float32 (n, n_items): x·M."""
-        from fuserec.numerics.sparse import csr_parts, csr_times_csr_dense
+    def apply(self, x: Rows, threads: int) -> np.ndarray:
+        """Return float32 (n, n_items): x·M; x as (indptr, items, values), repeated items add up."""
+        from fuserec.numerics.sparse import csr_times_csr_dense
 
-        return csr_times_csr_dense(*csr_parts(x), self.matrix, threads=threads)
+        return csr_times_csr_dense(*x, self.matrix, threads=threads)
 
     def cells(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return float32 (s, t): M at ``sources`` × ``targets``."""
@@ -77,11 +78,11 @@ class DenseMap:
 
     matrix: np.ndarray
 
-    def apply(self, x: sparse.csr_matrix, threads: int) -> np.ndarray:
-        """Return float32 (n, n_items): x·M."""
-        from fuserec.numerics.sparse import csr_parts, csr_times_dense
+    def apply(self, x: Rows, threads: int) -> np.ndarray:
+        """Return float32 (n, n_items): x·M; x as (indptr, items, values), repeated items add up."""
+        from fuserec.numerics.sparse import csr_times_dense
 
-        return csr_times_dense(*csr_parts(x), self.matrix, threads=threads)
+        return csr_times_dense(*x, self.matrix, threads=threads)
 
     def cells(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Return float32 (s, t): M at ``sources`` × ``targets``."""
@@ -139,9 +140,13 @@ class HistoryScorer(Scorer):
         """Return float32 (n_items,): what each candidate's column is multiplied by, or None."""
         return None
 
-    def _x(self, q: QueryBatch) -> sparse.csr_matrix:
-        """Return CSR (n, n_items): the input of every query."""
-        return q.csr(self.inputs(q), self._items.size)
+    def _x(self, q: QueryBatch) -> Rows:
+        """Return (indptr int64, items int32, values float32): the input of every query."""
+        return (
+            np.ascontiguousarray(q.indptr, np.int64),
+            np.ascontiguousarray(q.items, np.int32),
+            np.ascontiguousarray(self.inputs(q), np.float32),
+        )
 
     def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
         """Return x·M for the catalogue or the candidates; abstains on items never seen and histories unknown."""

@@ -106,7 +106,8 @@ class SemanticSoftmax(HistoryScorer):
         """Return p^sharpness, or the logit, of the catalogue or the candidates."""
         self.require_fitted()
         said, spoke = self._map.said(q.text, len(q))
-        f = np.asarray(self._x(q) @ self._map.read + said, np.float32)
+        x = q.csr(self.inputs(q), self._items.size)
+        f = np.asarray(x @ self._map.read + said, np.float32)
         return Scores(self._values(f, items), known(self._items, items), self._answers(q) | spoke)
 
     def _values(self, f: np.ndarray, items: np.ndarray | None) -> np.ndarray:
@@ -142,7 +143,7 @@ class SemanticSoftmax(HistoryScorer):
         """Return what the scores lose when an item of the history, or the words, are left out."""
         scores = self.score(q, items).values
         said, _ = self._map.said(q.text, len(q))
-        x = self._x(q)
+        x = q.csr(self.inputs(q), self._items.size)
         found: list[list[list[Evidence]]] = []
         for query in range(len(q)):
             history = slice(int(x.indptr[query]), int(x.indptr[query + 1]))
