@@ -55,3 +55,15 @@ def test_long_text_is_cut_by_characters() -> None:
     table = pl.DataFrame({"title": ["洗" * 10_000, "short"]})
     assert [len(text) for text in item_text(table)] == [4000, 5]
     assert item_text(table, TextConfig(max_chars=3)) == ["洗洗洗", "sho"]
+
+
+def test_an_item_without_the_default_columns_is_read_by_its_description() -> None:
+    table = pl.DataFrame(
+        {
+            "title": ["a lamp", None, "", None],
+            "categories": [["light"], [], None, None],
+            "description": ["never read", "a chair of oak", "  a rug ", None],
+            "tags": [["x"], ["wood", "seat"], None, None],
+        }
+    )
+    assert item_text(table) == ["a lamp. light", "a chair of oak. wood, seat", "a rug", ""]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DEFAULT_COLUMNS = ("title", "categories", "brand")
 LAST_RESORT_COLUMNS = ("description", "tags")
-"""Read only where the table has none of the default columns and the configuration names none."""
+"""Read of an item that has nothing in the default columns, where the configuration names none."""
 
 
 class TextConfig(BaseModel):
@@ -25,7 +25,8 @@ class TextConfig(BaseModel):
         default=None,
         min_length=1,
         description="Columns of items.* that are joined, in this order; each must exist. "
-        "Left out: title, categories and brand, as far as they exist.",
+        "Left out: title, categories and brand, as far as they exist; of an item without any of them, "
+        "description and tags.",
     )
     separator: str = Field(default=". ", max_length=16, description="What stands between two columns.")
     max_chars: int = Field(
@@ -60,28 +61,35 @@ def item_text(table: pl.DataFrame, config: TextConfig | None = None) -> list[str
     import polars as pl
 
     config = config or TextConfig()
-    columns = _columns(table, config)
-    if not columns:
+    joined = [_joined(table, names, config.separator) for names in _columns(table, config) if names]
+    if not joined:
         return [""] * table.height
-    parts = [_as_text(table.schema[name], name) for name in columns]
-    joined = pl.concat_str(parts, separator=config.separator, ignore_nulls=True)
-    texts: list[str] = table.select(joined.str.slice(0, config.max_chars).fill_null("").alias("text"))[
-        "text"
-    ].to_list()
+    text = pl.coalesce(joined).str.slice(0, config.max_chars).fill_null("").alias("text")
+    texts: list[str] = table.select(text)["text"].to_list()
     return texts
 
 
-def _columns(table: pl.DataFrame, config: TextConfig) -> list[str]:
+def _joined(table: pl.DataFrame, names: list[str], separator: str) -> pl.Expr:
+    """Return the columns as one string, null where all are empty."""
+    import polars as pl
+
+    parts = [_as_text(table.schema[name], name) for name in names]
+    text = pl.concat_str(parts, separator=separator, ignore_nulls=True)
+    return pl.when(text.str.len_bytes() > 0).then(text)
+
+
+def _columns(table: pl.DataFrame, config: TextConfig) -> list[list[str]]:
+    """Return the columns that are read, and those that are where the first say nothing."""
     if config.columns is None:
-        found = [name for name in DEFAULT_COLUMNS if name in table.columns]
-        return found or [name for name in LAST_RESORT_COLUMNS if name in table.columns]
+        both = (DEFAULT_COLUMNS, LAST_RESORT_COLUMNS)
+        return [[name for name in names if name in table.columns] for names in both]
     for name in config.columns:
         if name not in table.columns:
             raise ConfigError(
                 f"text column {name!r} is not in the items table{nearest(name, table.columns)} "
                 f"(columns: {', '.join(table.columns[:20])})"
             )
-    return list(config.columns)
+    return [list(config.columns)]
 
 
 def _as_text(dtype: pl.DataType, name: str) -> pl.Expr:
