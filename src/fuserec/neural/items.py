@@ -6,6 +6,7 @@ zero for an item without training interactions, so that a new item is its text.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import torch
@@ -16,15 +17,15 @@ from fuserec.neural.sequence_config import START
 ItemVectors = Literal["auto", "ids", "initialised", "text", "experts", "union", "sum", "sum_experts"]
 
 
-class Items(nn.Module):
+class Items(nn.Module, ABC):
     """Vectors of a catalogue: what its text says, what its ids have learnt, or both."""
 
     reads_text: ClassVar[bool] = True
     """Whether vectors come from text too, so that an item needs no interactions to have one."""
 
+    @abstractmethod
     def of_text(self, text: torch.Tensor) -> torch.Tensor:
         """Return float (n, dim): the vectors of items of which only the text (n, text_dim) is known."""
-        raise NotImplementedError
 
 
 class Ids(Items):
