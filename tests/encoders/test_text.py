@@ -66,4 +66,4 @@ def test_an_item_without_the_default_columns_is_read_by_its_description() -> Non
             "tags": [["x"], ["wood", "seat"], None, None],
         }
     )
-    assert item_text(table) == ["a lamp. light", "a chair of oak. wood, seat", "a rug", ""]
+    assert item_text(table) == ["a lamp. light", "a chair of oak", "a rug", ""]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 DEFAULT_COLUMNS = ("title", "categories", "brand")
 LAST_RESORT_COLUMNS = ("description", "tags")
-"""Read of an item that has nothing in the default columns, where the configuration names none."""
+"""Read where the default columns say nothing and the configuration names none: the first one of an item that has
+nothing in them, both in a table that has none of them."""
 
 
 class TextConfig(BaseModel):
@@ -26,7 +27,7 @@ class TextConfig(BaseModel):
         min_length=1,
         description="Columns of items.* that are joined, in this order; each must exist. "
         "Left out: title, categories and brand, as far as they exist; of an item without any of them, "
-        "description and tags.",
+        "its description.",
     )
     separator: str = Field(default=". ", max_length=16, description="What stands between two columns.")
     max_chars: int = Field(
@@ -81,8 +82,9 @@ def _joined(table: pl.DataFrame, names: list[str], separator: str) -> pl.Expr:
 def _columns(table: pl.DataFrame, config: TextConfig) -> list[list[str]]:
     """Return the columns that are read, and those that are where the first say nothing."""
     if config.columns is None:
-        both = (DEFAULT_COLUMNS, LAST_RESORT_COLUMNS)
-        return [[name for name in names if name in table.columns] for names in both]
+        found = [name for name in DEFAULT_COLUMNS if name in table.columns]
+        instead = LAST_RESORT_COLUMNS[:1] if found else LAST_RESORT_COLUMNS
+        return [found, [name for name in instead if name in table.columns]]
     for name in config.columns:
         if name not in table.columns:
             raise ConfigError(
