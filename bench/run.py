@@ -1,6 +1,6 @@
 """Regenerate BENCHMARKS.md: quality on public datasets, and speed beside other libraries in one run.
 
-    python -m bench.run --data ../shared/data [--only quality|speed|training] [--render] [--out BENCHMARKS.md]
+    python -m bench.run --data ../shared/data [--only quality|speed|training|latency] [--render] [--out BENCHMARKS.md]
 
 Datasets are read from the folder given; what is absent is left out and named. Raw figures go to bench/results, from
 where ``--render`` writes the page without running anything. Quality takes hours and can be made in pieces beforehand:
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import fuserec
-from bench import choices, goals, page, quality, ratings, records, sequence_speed, speed
+from bench import choices, goals, latency, page, quality, ratings, records, sequence_speed, speed
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training")
+TASKS = ("quality", "speed", "training", "latency")
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -91,12 +91,12 @@ def store(name: str, found: dict[str, Any]) -> None:
 
 def render(found: list[records.Record]) -> str:
     """Return the page, made of what is there."""
-    boards, training = page.boards(found), stored("training")
+    boards, training, requests = page.boards(found), stored("training"), stored("latency")
     parts = [
         "# Benchmarks\n",
         "Made by `make bench`; never edited by hand. Each figure is of the source that its table names.\n",
         f"FuseRec {fuserec.__version__}, Python {platform.python_version()}, {speed.cores()} cores.\n",
-        goals.section(goals.checks(found, training)),
+        goals.section(goals.checks(found, training, requests)),
         page.section(found),
         choices.budget_section(boards),
         choices.absent_section(boards),
@@ -107,6 +107,8 @@ def render(found: list[records.Record]) -> str:
         parts.append(speed_section(timed))
     if training is not None:
         parts.append(sequence_speed.section(training))
+    if requests is not None:
+        parts.append(latency.section(requests))
     return "\n".join(parts)
 
 
@@ -114,7 +116,8 @@ def measure(task: str, data: Path) -> int:
     """Do one of the tasks; return how many of its results failed."""
     if task == "quality":
         return quality.run(data, [], list(quality.STANDARD), "stale")
-    store(task, run_speed(data) if task == "speed" else sequence_speed.run(data))
+    makers = {"speed": run_speed, "training": sequence_speed.run, "latency": latency.run}
+    store(task, makers[task](data))
     return 0
 
 
@@ -134,7 +137,7 @@ def main() -> int:
     failed = sum(measure(task, a.data) for task in tasks)
     found = records.read_all()
     a.out.write_text(render(found), encoding="utf-8")
-    print(goals.section(goals.checks(found, stored("training"))))
+    print(goals.section(goals.checks(found, stored("training"), stored("latency"))))
     print(f"written: {a.out}")
     return 1 if failed else 0
 

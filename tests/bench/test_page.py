@@ -10,7 +10,7 @@ from bench.published import published
 from bench.readings import Board
 from made_records import evaluation, record
 
-from bench import choices, goals, page, sequence_speed
+from bench import choices, goals, latency, page, sequence_speed
 
 VALUES = {"fused": 0.07, "cooccurrence": 0.06, "popularity": 0.01}
 
@@ -139,6 +139,14 @@ def test_the_goal_of_training(ratio, holds):
     found = goals.checks([], {"ratio": ratio, "lowest": 1.5, "highest": 2.5})
     (check,) = [c for c in found if c.what.startswith("Training")]
     assert check.holds is holds
+
+
+@pytest.mark.parametrize(("p99", "holds"), [(9.9, True), (10.1, False)])
+def test_the_goal_of_a_request(p99, holds):
+    found = {"p50_ms": 1.0, "p90_ms": 2.0, "p99_ms": p99, "requests": 5, "parts": ["als"], "commit": "abc"}
+    p50, slow = (c for c in goals.checks([], latency=found) if "`recommend` in process" in c.what)
+    assert (p50.holds, slow.holds) == (True, holds)
+    assert f"| 1.00 ms | 2.00 ms | {p99:.2f} ms |" in latency.section(found)
 
 
 def test_the_published_figures_are_well_formed():
