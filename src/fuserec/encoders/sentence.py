@@ -244,7 +244,7 @@ class _Loaded:
 
 
 def _open(config: SentenceConfig, bundled: Path | None, run: RunOptions) -> _Loaded:
-    folder = bundled or _locate(config, run)
+    folder = bundled or located(config.model, config.revision, run)
     if _choose_backend(config, folder) == "torch":
         return _open_torch(config, folder, run)
     quantization = "float32" if config.compute_type == "float32" else "int8"
@@ -260,19 +260,25 @@ def _open_torch(config: SentenceConfig, folder: Path, run: RunOptions) -> _Loade
     return _Loaded(engine, "torch", facts, engine.max_length, folder)
 
 
-def _locate(config: SentenceConfig, run: RunOptions) -> Path:
-    """Return the folder of the model: the default one, one on disk, or one from the hub."""
-    path = Path(config.model).expanduser()
+def located(model: str, revision: str | None, run: RunOptions) -> Path:
+    """Return the folder of a model: the default one, one on disk, or one from the hub.
+
+    Raises
+    ------
+    WeightsError
+        Where there is no such folder, or it cannot be fetched.
+    """
+    path = Path(model).expanduser()
     if path.is_dir():
         return path
-    if config.model in minilm.NAMES and config.revision in (None, minilm.REVISION):
+    if model in minilm.NAMES and revision in (None, minilm.REVISION):
         return minilm.install(run)
-    if path.is_absolute() or config.model.startswith((".", "~")) or config.model.count("/") > 1:
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
         raise WeightsError(
-            f"there is no folder {config.model}: allowed is 'minilm', a sentence-transformers folder, "
+            f"there is no folder {model}: allowed is 'minilm', a sentence-transformers folder, "
             "or the name of one on the hub"
         )
-    return hub.snapshot(config.model, config.revision)
+    return hub.snapshot(model, revision)
 
 
 def _choose_backend(config: SentenceConfig, folder: Path) -> Backend:

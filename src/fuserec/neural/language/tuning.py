@@ -1,0 +1,212 @@
+"""Which weights of a language model are trained: all, the last layers, low-rank updates, adapters, or a prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from fuserec.errors import ConfigError
+from fuserec.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fuserec.neural.language.backbone import Backbone
+
+Method = Literal[
+    "full", "last_layers", "biases", "lora", "adalora", "adapters", "prefix", "soft_prompt", "frozen"
+]
+
+
+class TuningConfig(Settings):
+    """What of a language model is trained."""
+
+    method: Method = Field(
+        default="last_layers",
+        description="full: every weight. last_layers: the last of them. biases: biases and norms (BitFit). lora, "
+        "adalora: low-rank updates. adapters: small bottlenecks between the layers. prefix, soft_prompt: keys and "
+        "values, or words, put before the text (GPT-like models). frozen: nothing, only the heads.",
+    )
+    layers: int = Field(default=2, ge=1, le=200, description="last_layers: how many.")
+    rank: int = Field(
+        default=8, ge=1, le=512, description="lora: rank of an update; adalora: its mean in the end."
+    )
+    scale: float = Field(
+        default=2.0, gt=0, description="lora, adalora: an update counts times this (alpha / rank)."
+    )
+    targets: Literal["attention", "all"] = Field(
+        default="attention", description="lora, adalora: the maps to queries and values, or every linear map."
+    )
+    adapter_dim: int = Field(default=64, ge=1, le=4096, description="adapters: width of the bottleneck.")
+    virtual_tokens: int = Field(default=16, ge=1, le=512, description="prefix, soft_prompt: how many.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="lora, adalora: on what an update reads.")
+
+
+ATTENTION: dict[str, list[str]] = {
+    "bert": ["query", "value"],
+    "roberta": ["query", "value"],
+    "xlm-roberta": ["query", "value"],
+    "camembert": ["query", "value"],
+    "electra": ["query", "value"],
+    "deberta-v2": ["query_proj", "value_proj"],
+    "distilbert": ["q_lin", "v_lin"],
+    "mpnet": ["q", "v"],
+    "t5": ["q", "v"],
+    "mt5": ["q", "v"],
+    "umt5": ["q", "v"],
+    "gpt2": ["c_attn"],
+    "gpt_neox": ["query_key_value"],
+}
+"""Names of the maps to queries and values by type of model; where none stands here they are q_proj and v_proj."""
+
+
+class Adapter(nn.Module):
+    """A transformer block followed by a bottleneck: h + up(gelu(down(norm(h)))), the identity when training begins.
+
+    Houlsby et al. 2019, "Parameter-efficient transfer learning for NLP"; one a block, which Pfeiffer et al. 2021
+    found enough.
+    """
+
+    def __init__(self, block: nn.Module, dim: int, width: int) -> None:
+        super().__init__()
+        self.block = block
+        self.norm = nn.LayerNorm(dim)
+        self.down = nn.Linear(dim, width)
+        self.up = nn.Linear(width, dim)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is asked of the block: some models read settings off their blocks."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("block"), name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the block returns, its hidden state adapted."""
+        out = self.block(*args, **kwargs)
+        if isinstance(out, tuple):
+            return (self._adapted(out[0]), *out[1:])
+        return self._adapted(out)
+
+    def _adapted(self, hidden: torch.Tensor) -> torch.Tensor:
+        change: torch.Tensor = self.up(nn.functional.gelu(self.down(self.norm(hidden))))
+        return hidden + change
+
+
+def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
+    """Prepare a backbone for training, in place: what is added is added, the rest is frozen.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    config : TuningConfig
+    steps : int
+        Steps that the training will take: adalora spreads its budget over them.
+
+    Raises
+    ------
+    ConfigError
+        For a method that the model does not allow.
+    """
+    model = backbone.model
+    for parameter in model.parameters():
+        parameter.requires_grad_(config.method == "full")
+    if config.method == "last_layers":
+        blocks = blocks_of(model)
+        for block in list(blocks)[-config.layers :]:
+            _train(block.parameters())
+        _train(
+            p
+            for name, p in model.named_parameters()
+            if name.startswith(("final_layer_norm", "ln_f", "norm."))
+        )
+    elif config.method == "biases":
+        _train(p for name, p in model.named_parameters() if name.endswith("bias") or p.ndim == 1)
+    elif config.method == "adapters":
+        blocks = blocks_of(model)
+        for place, block in enumerate(list(blocks)):
+            blocks[place] = Adapter(block, backbone.dim, config.adapter_dim)
+    elif config.method in ("lora", "adalora", "prefix", "soft_prompt"):
+        backbone.model = _with_peft(backbone, config, steps)
+
+
+def _train(parameters: Iterable[nn.Parameter]) -> None:
+    """Unfreeze."""
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+
+
+def blocks_of(model: nn.Module) -> nn.ModuleList:
+    """Return the transformer's blocks: its longest list of modules."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module)]
+    if not lists:
+        raise ConfigError("this language model has no list of layers: choose tuning = full, biases or frozen")
+    return max(lists, key=lambda found: sum(p.numel() for p in found.parameters()))
+
+
+def _with_peft(backbone: Backbone, config: TuningConfig, steps: int) -> nn.Module:
+    """Return the model with low-rank updates or virtual tokens, made by peft."""
+    import peft
+
+    if config.method in ("prefix", "soft_prompt"):
+        if backbone.family != "decoder":
+            raise ConfigError(
+                f"tuning = {config.method}: for GPT-like models only, this one reads as {backbone.family}: choose "
+                "lora, adapters or last_layers"
+            )
+        kind = peft.PrefixTuningConfig if config.method == "prefix" else peft.PromptTuningConfig
+        told = kind(task_type="FEATURE_EXTRACTION", num_virtual_tokens=config.virtual_tokens)
+    else:
+        told = _low_rank(backbone, config, steps, peft)
+    try:
+        made: nn.Module = peft.get_peft_model(backbone.model, told)
+    except ValueError as fault:
+        raise ConfigError(f"tuning = {config.method}: {fault}") from None
+    return made
+
+
+def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -> Any:
+    """Return peft's description of the low-rank updates."""
+    kind = getattr(backbone.model.config, "model_type", "")
+    targets: Any = (
+        ATTENTION.get(kind, ["q_proj", "v_proj"]) if config.targets == "attention" else "all-linear"
+    )
+    shared = {
+        "target_modules": targets,
+        "lora_alpha": config.scale * config.rank,
+        "lora_dropout": config.dropout,
+    }
+    if config.method == "lora":
+        return peft.LoraConfig(r=config.rank, **shared)
+    warm, last = max(1, steps // 10), max(1, steps // 3)
+    return peft.AdaLoraConfig(
+        init_r=config.rank + max(1, config.rank // 2),
+        target_r=config.rank,
+        tinit=warm,
+        tfinal=last,
+        deltaT=max(1, steps // 50),
+        total_step=max(steps, warm + last + 2),
+        **shared,
+    )
+
+
+def sizes(module: nn.Module) -> tuple[int, int]:
+    """Return how many parameters are trained, and how many there are."""
+    every = list(module.parameters())
+    return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
+
+
+def merged(backbone: Backbone) -> Backbone:
+    """Return the backbone with low-rank updates added into its weights, so that serving knows nothing of them.
+
+    Adapters, prefixes and prompts cannot be merged and stay.
+    """
+    unload = getattr(backbone.model, "merge_and_unload", None)
+    if unload is not None and not getattr(backbone.model, "active_peft_config", None).is_prompt_learning:  # type: ignore[union-attr]
+        backbone.model = unload()
+    return backbone
