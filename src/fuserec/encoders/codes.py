@@ -109,7 +109,9 @@ class SemanticIds:
         words = None if sentence is not None else leading_directions(lexical, WORDS_DIM, rng)
         text_dim = sentence.shape[1] if words is None and sentence is not None else _width(words)
         heeds = behaviour is not None and share > 0
-        blank = cls((), text_dim, words, float(np.sqrt(1.0 - share)) if heeds else 1.0, np.empty((0, 0), np.int32))
+        blank = cls(
+            (), text_dim, words, float(np.sqrt(1.0 - share)) if heeds else 1.0, np.empty((0, 0), np.int32)
+        )
         blocks = [blank._text(lexical, sentence)]
         if behaviour is not None and heeds:
             blocks.append(unit_rows(behaviour) * np.float32(np.sqrt(share)))
@@ -143,7 +145,7 @@ class SemanticIds:
 
     @property
     def collisions(self) -> int:
-        """Items that came to a code which another item had already: items less distinct codes, before the last digit."""
+        """Items whose code another item had already: items less distinct codes, before the last digit."""
         return int((self.digits[:, -1] > 0).sum())
 
     @property
@@ -236,7 +238,7 @@ class SemanticIds:
         return np.asarray(unit_rows(read) * np.float32(self.text_scale), dtype=np.float32)
 
     def _coded(self, vectors: np.ndarray) -> np.ndarray:
-        """Return int32 (n, levels): nearest centroids of vectors, or of text blocks alone, by the blocks that are there."""
+        """Return int32 (n, levels): nearest centroids of vectors (or of texts alone), by the blocks that are there."""
         found = np.full((len(vectors), len(self.codebooks)), NO_CODE, np.int32)
         text = vectors[:, : self.text_dim].any(axis=1)
         acted = vectors[:, self.text_dim :].any(axis=1)

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from fuserec.encoders.codes import SemanticIds
 from fuserec.neural import plain
-from fuserec.neural.generative_trie import Trie, beam_search
+from fuserec.neural.generative_trie import Step, Trie, beam_search
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.windows import newest
 
@@ -103,7 +103,7 @@ class FittedGenerative:
         rows, items, logs = (np.concatenate(column) for column in zip(*found, strict=True))
         return rows, items, logs
 
-    def _step_from(self, ends: np.ndarray):  # type: ignore[no-untyped-def]
+    def _step_from(self, ends: np.ndarray) -> Step:
         """Return the step of a beam search from some ends."""
         weights = self._decoder
 
@@ -152,7 +152,9 @@ class FittedGenerative:
         for level in range(digits.shape[1]):
             out[heard] += self.weights[f"digits.{level}.table"][digits[heard, level]]
         if self.basis is not None:
-            out += plain.linear(plain.under(self.weights, "text."), "map", self.basis.of(lexical, sentence)[0])
+            out += plain.linear(
+                plain.under(self.weights, "text."), "map", self.basis.of(lexical, sentence)[0]
+            )
         return out, heard
 
     def words(self, text: TextVectors | None) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fuserec.encoders.codes import SemanticIds, codebook_size
+from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
@@ -79,7 +80,7 @@ def fit_generative(
     Raises
     ------
     DataError
-        Where no history holds two events to learn an order from.
+        Where no history holds two events to learn an order from, or items have nothing to make ids of.
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
@@ -175,6 +176,11 @@ def prepared(
     counts = np.bincount(everything.items, minlength=data.n_items)
     histories, held = keep_some(everything, config.held_out, reseed(data.users.hashes, run.seed))
     ids = ids_of(config, data, features, run)
+    if not ids.coded.any():
+        raise DataError(
+            f"{NAME}: items have neither text nor a share of behaviour to make ids of: give them titles, or set "
+            "behaviour_share above 0"
+        )
     trie = Trie.of(ids.digits)
     basis = None
     if config.beside in ("text", "both"):

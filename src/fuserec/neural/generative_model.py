@@ -46,12 +46,10 @@ class CodedItems(Items):
 
     def forward(self) -> torch.Tensor:
         """Return float (n_items, dim)."""
-        coded = (self.codes[:, :1] >= 0).to(torch.float32)
         places = self.codes.clamp(min=0)
-        out = sum(functional.embedding(places[:, k], one.table) for k, one in enumerate(self.digits)) * coded
-        if self.beside is not None:
-            out = out + self.beside()
-        return torch.as_tensor(out)
+        parts = [functional.embedding(places[:, k], one.table) for k, one in enumerate(self.digits)]
+        out = torch.stack(parts).sum(dim=0) * (self.codes[:, :1] >= 0)
+        return out if self.beside is None else out + self.beside()
 
     def of_text(self, text: torch.Tensor) -> torch.Tensor:
         """Return float (n, dim): what is beside the digits of an item of which only the text is known."""

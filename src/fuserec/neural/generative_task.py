@@ -54,7 +54,13 @@ class NextId:
         smoothing: float,
         dtype: torch.dtype,
     ) -> None:
-        self.model, self.branches, self.histories, self.held, self.kept = model, branches, histories, held, kept
+        self.model, self.branches, self.histories, self.held, self.kept = (
+            model,
+            branches,
+            histories,
+            held,
+            kept,
+        )
         self.length, self.batch_size, self.seed = length, batch_size, seed
         self.smoothing, self.dtype = smoothing, dtype
         self.device = next(model.parameters()).device
@@ -88,7 +94,9 @@ class NextId:
                 continue
             mine, nodes, there = targets[forks], nodes[forks], there[forks]
             state = decoder.state(level, told[forks], self.codes[mine])
-            logits = decoder.logits(level, state, branches.children[level][nodes], branches.digits[level][nodes])
+            logits = decoder.logits(
+                level, state, branches.children[level][nodes], branches.digits[level][nodes]
+            )
             lost = lost + self._missed(logits, there, branches.places[mine, level])
         return lost / max(1, targets.numel())
 
