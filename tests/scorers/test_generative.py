@@ -53,9 +53,10 @@ def strangers():
 
 def shaken(model):
     """Random numbers on top of all weights: a generator with opinions."""
+    drawn = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape))
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=drawn))
     return model
 
 
@@ -263,9 +264,9 @@ class TestCatalogue:
         whole, *without = scorer.score(QueryBatch.of_histories([[1, 4, 7], [4, 7], [1, 7], [1, 4]])).values[
             :, 10
         ]
-        assert found == pytest.approx(
-            {key: float(whole - one) for key, one in zip((1, 4, 7), without, strict=True)}
-        )
+        lost = {key: float(whole - one) for key, one in zip((1, 4, 7), without, strict=True)}
+        assert found == pytest.approx(lost, rel=1e-3, abs=1e-6)
+        assert max(map(abs, lost.values())) > 1e-3
         assert sum(row.contribution for row in rows) == pytest.approx(float(whole), rel=1e-5)
 
 
@@ -306,7 +307,7 @@ class TestTraining:
         from fuserec.neural.generative_config import GenerativeConfig
         from fuserec.neural.generative_fit import prepared
 
-        walks = ring(60, 8)
+        walks = ring(90, 4)
         data = dataset_of(walks, N)
         ready, task = prepared(GenerativeConfig(**SMALL), data, small_features(data, RUN), RUN)
         histories, targets = task.held

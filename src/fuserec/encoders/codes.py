@@ -198,7 +198,8 @@ class SemanticIds:
     def prefixes(self) -> tuple[sparse.csr_matrix, tuple[str, ...]]:
         """Return CSR float32 (n_items, n_tags): 1 where an item's code begins so, and names like ``code:12-7``."""
         rows = np.flatnonzero(self.coded)
-        columns, names = [], []
+        columns: list[np.ndarray] = []
+        names: list[str] = []
         for length in range(1, len(self.codebooks) + 1):
             kinds, which = np.unique(self.digits[rows, :length], axis=0, return_inverse=True)
             columns.append(len(names) + which.ravel())

@@ -158,12 +158,11 @@ class FittedGenerative:
         return out, heard
 
     def words(self, text: TextVectors | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return the words of queries as if they were items': float32 (m, dim), and the queries that have any."""
+        """Return the words of queries as if they were items': float32 (n, dim), and the queries that have any."""
         if text is None:
             return np.empty((0, self.vectors.shape[1]), np.float32), np.empty(0, np.int64)
         told, heard = self.read(text.lexical, text.sentence)
-        rows = np.flatnonzero(heard & text.present)
-        return told[rows], rows
+        return told, np.flatnonzero(heard & text.present)
 
     def extended(self, features: ItemFeatures) -> FittedGenerative:
         """Return the model for a catalogue that grew: later items get a code of their own by their text."""

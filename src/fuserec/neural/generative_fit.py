@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from fuserec.neural.sequence_config import START
 from fuserec.neural.sequence_fit import histories_of, keep_some
 from fuserec.neural.sequence_model import SequenceModel
 from fuserec.neural.text_basis import TextBasis
-from fuserec.neural.training import Plan, train
+from fuserec.neural.training import Plan, epoch_seconds, train
 from fuserec.numerics.hashing import normal_rows, reseed
 from fuserec.numerics.linear_map import leading_directions
 
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from fuserec.run import RunOptions
 
 NAME = "generative"
-
-TRIAL_STEPS = 4
-"""Steps that are timed to tell how long an epoch takes."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +93,7 @@ def seconds_per_epoch(
 ) -> float:
     """Return how long an epoch would take, from a few steps of a generator that is thrown away."""
     with training(_seed(run), run.threads):
-        _, task = prepared(config, data, features, run)
-        batches = task.batches(0)
-        optimizer = torch.optim.AdamW(task.model.parameters(), fused=True)
-        timed = batches[: TRIAL_STEPS + 1]
-        began = time.perf_counter()
-        for step, batch in enumerate(timed):
-            if step == 1:  # the first one also loads and allocates
-                began = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            task.loss(batch).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        return (time.perf_counter() - began) / max(1, len(timed) - 1) * len(batches)
+        return epoch_seconds(prepared(config, data, features, run)[1])
 
 
 def _short(name: str) -> str:

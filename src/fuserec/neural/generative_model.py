@@ -22,6 +22,10 @@ class Table(nn.Module):
         super().__init__()
         self.table = nn.Parameter(START * torch.randn(rows, dim))
 
+    def forward(self) -> torch.Tensor:
+        """Return float (rows, dim)."""
+        return self.table
+
 
 class CodedItems(Items):
     """An item is the sum of its digits' vectors, plus what its text and its own vector say.
@@ -43,18 +47,19 @@ class CodedItems(Items):
         self.register_buffer("codes", codes, persistent=False)
         self.digits = nn.ModuleList(Table(size, dim) for size in sizes)
         self.beside = beside
+        self.dim = dim
 
     def forward(self) -> torch.Tensor:
         """Return float (n_items, dim)."""
         places = self.codes.clamp(min=0)
-        parts = [functional.embedding(places[:, k], one.table) for k, one in enumerate(self.digits)]
+        parts = [functional.embedding(places[:, k], one()) for k, one in enumerate(self.digits)]
         out = torch.stack(parts).sum(dim=0) * (self.codes[:, :1] >= 0)
         return out if self.beside is None else out + self.beside()
 
     def of_text(self, text: torch.Tensor) -> torch.Tensor:
         """Return float (n, dim): what is beside the digits of an item of which only the text is known."""
         if self.beside is None:
-            return text.new_zeros(text.shape[0], self.digits[0].table.shape[1])
+            return text.new_zeros(text.shape[0], self.dim)
         return self.beside.of_text(text)
 
 
@@ -110,7 +115,7 @@ class Decoder(nn.Module):
         if level == 0:
             return h
         for j in range(level):
-            h = h + functional.embedding(codes[:, j], self.prefix[j].table)
+            h = h + functional.embedding(codes[:, j], self.prefix[j]())
         out: torch.Tensor = self.going[level - 1](h)
         return out
 
@@ -122,16 +127,23 @@ class Decoder(nn.Module):
         Parameters
         ----------
         state : float (m, d)
-        children : int64 (m, c)
-            Nodes, padded with anything.
-        digits : int64 (m, c)
+        children : int64 (m, c) or (1, c)
+            Nodes, padded with anything; one row where all of them go on from the same prefix.
+        digits : like children
             Their digits.
         """
-        every = (state @ self.out[level].table.T.to(state.dtype)).float()
-        found = every.gather(1, digits) + self.bias[level][children]
-        if self.own:
-            turned = self.turn[level](state)
-            mine = functional.embedding(children, self.nodes[level].table.to(turned.dtype))
+        turned = self.turn[level](state) if self.own else None
+        if len(children) == 1:  # one prefix for all: nothing is gathered row by row
+            found = functional.linear(
+                state, self.out[level]()[digits[0]], self.bias[level][children[0]]
+            ).float()
+            if turned is not None:
+                found = found + functional.linear(turned, self.nodes[level]()[children[0]]).float()
+            return found
+        found = functional.linear(state, self.out[level]()).float().gather(1, digits)
+        found = found + functional.embedding(children, self.bias[level][:, None])[:, :, 0]
+        if turned is not None:
+            mine = functional.embedding(children, self.nodes[level]().to(turned.dtype))
             found = found + (mine @ turned[:, :, None])[:, :, 0].float()
         return found
 

@@ -94,8 +94,9 @@ class NextId:
                 continue
             mine, nodes, there = targets[forks], nodes[forks], there[forks]
             state = decoder.state(level, told[forks], self.codes[mine])
+            ways = nodes if level else nodes[:1]  # all ids begin at the root
             logits = decoder.logits(
-                level, state, branches.children[level][nodes], branches.digits[level][nodes]
+                level, state, branches.children[level][ways], branches.digits[level][ways]
             )
             lost = lost + self._missed(logits, there, branches.places[mine, level])
         return lost / max(1, targets.numel())

@@ -9,6 +9,9 @@ from fuserec.numerics.arrays import Floats, Offsets
 ROWS_PER_CENTROID = 100
 """Centroids are learnt from at most so many vectors each, drawn at random; more hardly move them."""
 
+_SAME = 1e-6
+"""Squared distances below this share of the squared lengths are rounding."""
+
 _CHUNK = 2**22
 """Distances held at a time."""
 
@@ -57,10 +60,12 @@ def kmeans(vectors: Floats, k: int, rng: np.random.Generator, iterations: int = 
 def _seeds(vectors: Floats, k: int, rng: np.random.Generator) -> Floats:
     """Return the first centroids: each drawn in proportion to its squared distance from those before it."""
     chosen = [int(rng.integers(len(vectors)))]
+    lengths = np.square(vectors).sum(axis=1, dtype=np.float64)
     far = np.full(len(vectors), np.inf)
     while True:
-        gap = np.square(vectors - vectors[chosen[-1]]).sum(axis=1, dtype=np.float64)
-        far = np.minimum(far, gap)
+        both = lengths + lengths[chosen[-1]]
+        gap = both - 2.0 * (vectors @ vectors[chosen[-1]])
+        far = np.minimum(far, np.where(gap > _SAME * both, gap, 0.0))
         far[chosen[-1]] = 0.0
         total = np.cumsum(far)
         if len(chosen) == k or total[-1] <= 1e-12:
