@@ -223,8 +223,22 @@ class TestCatalogue:
             q.take([0, 1])
         ).values  # old ids keep their odds against each other, but for siblings
         assert np.corrcoef(before.ravel(), scores.values[:2, :24].ravel())[0, 1] > 0.9
+        self.assert_branches_kept(scorer._model, later._model)
         again = type(scorer).from_state(later.config, *later.state(), features)
         assert np.array_equal(again.score(q).values, scores.values)
+
+    @staticmethod
+    def assert_branches_kept(before, after):
+        """What the branches to each earlier id have learnt is still theirs, though branches in between are new."""
+        places = [
+            dict(zip(m.trie.leaves.tolist(), m.trie.paths.tolist(), strict=True)) for m in (before, after)
+        ]
+        old, new = (np.array([place[item] for item in range(24)]) for place in places)
+        assert (old != new).any()
+        for level in range(old.shape[1]):
+            for name in (f"decoder.bias.{level}", f"decoder.nodes.{level}.table"):
+                there = after.weights[name][new[:, level]]
+                np.testing.assert_array_equal(there, before.weights[name][old[:, level]])
 
     def test_words_are_read_as_an_item_is(self):
         data = self.data()
@@ -270,15 +284,24 @@ class TestCatalogue:
         assert sum(row.contribution for row in rows) == pytest.approx(float(whole), rel=1e-5)
 
 
-def test_the_fitted_facts_of_a_recommender_tell_the_collisions():
+def test_a_recommender_tells_the_collisions_and_keeps_the_ids(tmp_path):
     config = {
-        "features": {"use_sentence": "never"},
+        "features": {"use_sentence": "never", "codes": {"levels": 2}},
         "parts": {"generative": {**SMALL, "epochs": 1}, "popularity": {}},
     }
     model = Recommender(RecommenderConfig.parse(config, "test")).fit(small_dataset(), RUN)
     told = model.info()["told"]["generative"]
     assert told["codes"] == 39
     assert 0 <= told["code_collision_share"] < 1
+    model.save(tmp_path / "model")
+    again = Recommender.load(tmp_path / "model")
+    assert again.info()["told"]["generative"] == told
+    asked = {"history": ["item-1", "item-5"], "text": "robot", "k": 5, "explain": True}
+    assert again.recommend(**asked).to_json() == model.recommend(**asked).to_json()
+    later = again.update(items=[{"item_id": "new", "title": "galaxy robot orbit"}])
+    codes = later.fitted.fused.parts["generative"]._model.ids
+    assert codes.decoded(codes.digits[[40]]).tolist() == [40]
+    assert later.fitted.features.codes.coded[40]
 
 
 class TestTraining:

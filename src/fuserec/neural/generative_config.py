@@ -111,11 +111,11 @@ class GenerativeConfig(Settings):
         json_schema_extra={"tune": [0.1, 0.6]},
     )
     epochs: int = Field(
-        default=20,
+        default=8,
         ge=1,
         le=100_000,
         description="Passes over the data, at most.",
-        json_schema_extra={"tune": [5, 40]},
+        json_schema_extra={"tune": [3, 20]},
     )
     learning_rate: float = Field(
         default=0.0015,
