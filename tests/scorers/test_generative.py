@@ -139,6 +139,20 @@ class TestIds:
         np.testing.assert_array_equal(some.values[there], every.values[there])
         assert some.values[0].argmax() == 6
 
+    def test_a_narrow_beam_hangs_on_the_query_alone(self, walker):
+        """Neither on who else asks nor on which candidates are asked for."""
+        narrow = create("generative", {**SMALL, "beam": 3})
+        narrow._model, narrow._fitted = walker._model, True
+        q = QueryBatch.of_histories([[3], [1, 2, 3, 4, 5], [], [7, 8, 9]])
+        whole = narrow.score(q).values
+        assert ((whole > 0).sum(axis=1) == [3, 3, 0, 3]).all()
+        for row in range(4):
+            np.testing.assert_allclose(
+                narrow.score(q.take([row])).values[0], whole[row], rtol=1e-4, atol=1e-7
+            )
+        some = np.array([6, 0, 4, 10])
+        np.testing.assert_array_equal(narrow.score(q, some).values, whole[:, some])
+
     def test_the_loss_is_minus_the_log_of_the_score(self):
         """What training lowers, by PyTorch, is what answering says, by numpy: teacher forcing against the trie."""
         from fuserec.neural.generative_config import GenerativeConfig

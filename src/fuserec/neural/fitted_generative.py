@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fuserec.neural.generative_config import GenerativeConfig
     from fuserec.types import Arrays, Meta, State
 
-CHUNK = 128
+CHUNK = 64
 """Histories answered at a time: their branches stay near the processor."""
 
 
