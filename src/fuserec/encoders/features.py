@@ -15,6 +15,7 @@ from fuserec.data.query import TextVectors
 from fuserec.encoders.augment import AugmentConfig, Variation, Varied
 from fuserec.encoders.base import WeightsError
 from fuserec.encoders.cache import CacheConfig, CachedEncoder
+from fuserec.encoders.codes import CodesConfig, SemanticIds, codebook_size
 from fuserec.encoders.lexical import LexicalConfig, LexicalEncoder
 from fuserec.encoders.recent import RecentVectors
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
@@ -48,6 +49,9 @@ class FeatureConfig(Settings):
     augment: AugmentConfig = Field(
         default=AugmentConfig(), description="Variants of the text of rare items; off by default."
     )
+    codes: CodesConfig = Field(
+        default=CodesConfig(), description="Semantic ids whose prefixes become tags; off by default."
+    )
     use_sentence: Literal["auto", "always", "never"] = Field(
         default="auto",
         description="auto: the language model reads the text where it is installed, else words alone do.",
@@ -65,13 +69,15 @@ class ItemFeatures:
     sentence : float32 (n_items, dim) or None
         Whitened language-model vectors of unit length; None without an encoder.
     tags : CSR float32 (n_items, n_tags)
-        1 where an item carries a tag (categories, tags, brand).
+        1 where an item carries a tag (categories, tags, brand, and prefixes of its semantic id where these are on).
     tag_names : tuple of str
     has_text : bool (n_items,)
     config, lexical_encoder, sentence_encoder, whitening
         What made the vectors: it reads the words of queries and of later items the same way.
     variation : Variation or None
         What the texts of rare items are varied by; None where they are not.
+    codes : SemanticIds or None
+        Whose prefixes are among the tags; None where they are not.
     recent : RecentVectors
         What queries said lately, so that the same words are not read again; in memory only.
     """
@@ -86,6 +92,7 @@ class ItemFeatures:
     sentence_encoder: SentenceEncoder | None
     whitening: Whitening | None
     variation: Variation | None = None
+    codes: SemanticIds | None = None
     recent: RecentVectors = field(default_factory=RecentVectors, repr=False, compare=False)
 
     @classmethod
@@ -134,7 +141,21 @@ class ItemFeatures:
             whitening,
             variation,
         )
-        return features._varied(texts, dataset, run)
+        return features._varied(texts, dataset, run)._with_codes(run)
+
+    def _with_codes(self, run: RunOptions) -> ItemFeatures:
+        """Return the features with prefixes of semantic ids among the tags, where these are asked for."""
+        wanted = self.config.codes
+        if not wanted.levels:
+            return self
+        codes = self.codes
+        if codes is None:
+            size = codebook_size(self.n_items, wanted.codebook_size)
+            codes = SemanticIds.fit(self.lexical, self.sentence, wanted.levels, size, run.rng("codes"))
+        codes = codes.extended(self.lexical, self.sentence)
+        tags, names = codes.prefixes()
+        joined = sparse.csr_matrix(sparse.hstack([self.tags, tags], format="csr"), dtype=np.float32)
+        return replace(self, tags=joined, tag_names=(*self.tag_names, *names), codes=codes)
 
     def _varied(self, texts: Sequence[str], dataset: Dataset, run: RunOptions) -> ItemFeatures:
         """Return the features in which the vectors of rare items are means over variants of their texts."""
@@ -185,7 +206,7 @@ class ItemFeatures:
             tag_names=tag_names,
             has_text=np.array([bool(t) for t in texts], dtype=bool),
         )
-        return grown._varied(texts, dataset, run)
+        return grown._varied(texts, dataset, run)._with_codes(run)
 
     def state(self) -> State:
         """Return arrays and JSON; the weights of the language model stay outside."""
@@ -211,6 +232,9 @@ class ItemFeatures:
             meta["sentence"] = self.sentence_encoder.state()[1]
         if self.variation is not None:
             meta["variation"] = self.variation.state()
+        if self.codes is not None:
+            coded, meta["codes"] = self.codes.state()
+            arrays |= {f"codes.{key}": value for key, value in coded.items()}
         return arrays, meta
 
     @classmethod
@@ -224,6 +248,7 @@ class ItemFeatures:
             encoder = SentenceEncoder.from_state({}, meta["sentence"])
         config = FeatureConfig.parse(meta["config"], "model.json [features]")
         variation = Variation.from_state(config.augment, meta["variation"]) if "variation" in meta else None
+        codes = SemanticIds.from_state(_part(arrays, "codes."), meta["codes"]) if "codes" in meta else None
         return cls(
             _csr(arrays, "lexical", (n_items, lexical_encoder.dim)),
             arrays.get("sentence"),
@@ -235,6 +260,7 @@ class ItemFeatures:
             encoder,
             whitening,
             variation,
+            codes,
         )
 
 

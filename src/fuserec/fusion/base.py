@@ -185,8 +185,10 @@ class Fusion(Scorer):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the fit saw on validation, and what it decided: JSON."""
-        return {"validation": self._learnt.figures, "decisions": list(self.decisions)}
+        """What the fit saw on validation, what it decided, and what its parts tell of theirs: JSON."""
+        told = {name: part.facts for name, part in self.parts.items() if part.facts}
+        found = {"validation": self._learnt.figures, "decisions": list(self.decisions)}
+        return {**found, "told": told} if told else found
 
     @property
     def learnt(self) -> Learnt:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from fuserec.neural.semantic_examples import Examples, Reading, examples_of, hel
 from fuserec.neural.semantic_model import SemanticTask, TowerPlan, Towers
 from fuserec.neural.sequence_config import START
 from fuserec.neural.text_basis import TextBasis
-from fuserec.neural.training import Plan, train
+from fuserec.neural.training import Plan, epoch_seconds, train
 from fuserec.numerics.hashing import normal_rows, reseed
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("fuserec")
 
 NAME = "semantic_softmax"
-
-TRIAL_STEPS = 4
-"""Steps that are timed to tell how long an epoch takes."""
 
 
 def fit_semantic(
@@ -65,18 +61,7 @@ def seconds_per_epoch(
 ) -> float:
     """Return how long an epoch would take, from a few steps of towers that are thrown away."""
     with training(_seed(run), run.threads):
-        task, _ = prepared(config, data, features, run)
-        batches = task.batches(0)
-        optimizer = torch.optim.AdamW(task.model.parameters(), fused=True)
-        timed = batches[: TRIAL_STEPS + 1]
-        began = time.perf_counter()
-        for step, batch in enumerate(timed):
-            if step == 1:  # the first one also loads and allocates
-                began = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            task.loss(batch).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        return (time.perf_counter() - began) / max(1, len(timed) - 1) * len(batches)
+        return epoch_seconds(prepared(config, data, features, run)[0])
 
 
 def _seed(run: RunOptions) -> int:

@@ -114,10 +114,10 @@ def _key(config: SequenceConfig, data: Dataset, features: ItemFeatures, run: Run
 
 def _prepared(config: SequenceConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> Prepared:
     """Return the untrained model and its task."""
-    everything = _histories(data)
+    everything = histories_of(data, NAME)
     counts = np.bincount(everything.items, minlength=data.n_items)
     trained = np.flatnonzero(counts)
-    histories, held = _keep_some(everything, config.held_out, reseed(data.users.hashes, run.seed))
+    histories, held = keep_some(everything, config.held_out, reseed(data.users.hashes, run.seed))
     basis = None
     if config.item_vectors != "ids":
         basis = TextBasis.fit(features, config.text_dim, config.reads, run.rng(f"{NAME} text"))
@@ -180,20 +180,20 @@ def untrained(config: SequenceConfig, items: Items) -> SequenceModel:
     return SequenceModel(items, inner, config.embedding_dim, masked=masked)
 
 
-def _histories(data: Dataset) -> Histories:
+def histories_of(data: Dataset, name: str) -> Histories:
     """Return what people took, without what they disliked."""
     rows = data.interactions
     liked = rows.weight > 0
     counts = np.bincount(rows.user[liked], minlength=data.n_users)
     if not (counts > 1).any():
         raise DataError(
-            f"{NAME}: no history holds two events, there is no order to learn: leave this part out"
+            f"{name}: no history holds two events, there is no order to learn: leave this part out"
         )
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Histories(indptr, rows.item[liked].astype(np.int64))
 
 
-def _keep_some(
+def keep_some(
     histories: Histories, most: int, order: np.ndarray
 ) -> tuple[Histories, tuple[Histories, np.ndarray] | None]:
     """Return the histories without the last event of a few, and those few with that event as what is asked.

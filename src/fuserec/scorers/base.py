@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -147,6 +147,11 @@ class Scorer(ABC):
     def can_predict(self) -> bool:
         """Whether this fitted scorer predicts ratings: some only do where the training data had them."""
         return self.capabilities.predicts
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the fit found that is worth telling in ``info``: JSON; most scorers have nothing to tell."""
+        return {}
 
     def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
         """Return float32 (n, m): predicted ratings, in their own scale, of candidates a query (n, m)."""

@@ -197,6 +197,52 @@ def averaged(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBat
     return np.asarray(np.mean(plain, axis=0))
 
 
+def generative(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Π over digits of a softmax among those that some id goes on with, item by item; the beam holds them all."""
+    speller: Any = scorer
+    model, (indptr, events, words) = speller._model, speller._read(q)
+    weights = {name: np.asarray(array, np.float64) for name, array in model.weights.items()}
+    codes = model.ids.digits
+    coded = [tuple(code) for code in codes.tolist() if code[0] >= 0]
+    paths = [sorted({code[: level + 1] for code in coded}) for level in range(codes.shape[1])]
+    out = np.zeros((len(q), train.n_items))
+    for row in np.flatnonzero(np.diff(indptr) > 0):
+        mine = events[indptr[row] : indptr[row + 1]]
+        end = model.ends(np.array([0, mine.size]), mine, words)[0].astype(np.float64)
+        odds: dict[tuple[int, ...], np.ndarray] = {}
+        for item in np.flatnonzero(codes[:, 0] >= 0):
+            code = tuple(codes[item].tolist())
+            log = 0.0
+            for level in range(len(code)):
+                ways = [path for path in paths[level] if path[:level] == code[:level]]
+                if code[:level] not in odds:
+                    odds[code[:level]] = np.array(
+                        [_branch(weights, end, paths[level].index(way), way) for way in ways]
+                    )
+                logits = odds[code[:level]]
+                log += logits[ways.index(code[: level + 1])] - np.log(np.exp(logits).sum())
+            out[row, item] = np.exp(log * model.config.sharpness)
+    return out
+
+
+def _branch(weights: dict[str, np.ndarray], end: np.ndarray, node: int, way: tuple[int, ...]) -> float:
+    """Return the logit of the last digit of a prefix after the others."""
+    level, name, s = len(way) - 1, f"decoder.going.{len(way) - 2}", end
+    for place, digit in enumerate(way[:-1]):
+        s = s + weights[f"decoder.prefix.{place}.table"][digit]
+    if level:
+        centred = s - s.mean()
+        y = centred / np.sqrt(np.mean(centred**2) + 1e-5) * weights[f"{name}.norm.weight"]
+        wide = weights[f"{name}.widen.weight"] @ (y + weights[f"{name}.norm.bias"])
+        gate, value = np.split(wide + weights[f"{name}.widen.bias"], 2)
+        step = gate / (1.0 + np.exp(-gate)) * value
+        s = s + weights[f"{name}.narrow.weight"] @ step + weights[f"{name}.narrow.bias"]
+    own = weights[f"decoder.nodes.{level}.table"][node] @ (weights[f"decoder.turn.{level}.weight"] @ s)
+    return float(
+        weights[f"decoder.out.{level}.table"][way[-1]] @ s + weights[f"decoder.bias.{level}"][node] + own
+    )
+
+
 ORACLES: dict[str, Oracle] = {
     "popularity": popularity,
     "ease": ease,
@@ -208,6 +254,7 @@ ORACLES: dict[str, Oracle] = {
     "nmf": nmf,
     "content": content,
     "content_map": content_map,
+    "generative": generative,
     "debiased": debiased,
     "averaged": averaged,
 }
