@@ -104,9 +104,10 @@ class HistoryAttentionModel(nn.Module):
 
     def attention(self, sources: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return exp f of pairs of items, float (n,)."""
-        g = self.source_table[sources] + self.text[sources] @ self.source_map
-        k = self.target_table[targets] + self.text[targets] @ self.target_map
-        both = g * k
+        # Whole tables are mapped, then looked up: there are many more pairs in a batch than items.
+        g = self.source_table + self.text @ self.source_map
+        k = self.target_table + self.text @ self.target_map
+        both = g[sources] * k[targets]
         f = both.sum(dim=1) if self.form == "bilinear" else torch.relu(self.inner(both)) @ self.outer
         return f.clamp(-BOUND, BOUND).exp()
 
@@ -225,14 +226,15 @@ class AttentionTask:
         labels = np.zeros(candidates.shape, np.float32)
         labels[:, 0] = 1.0
         relative = examples.weights[examples.at[which]] / np.float32(self.mean_weight)
-        weights = np.concatenate([np.ones((which.size, 1), bool), wrong], axis=1) * relative[:, None]
+        counted = np.concatenate([np.ones((which.size, 1), bool), wrong], axis=1)
+        taken = counted == (np.arange(counted.shape[1]) == 0)
         bags = examples.bags(which, plan.reading)
         found = self.like.find(bags.indptr, bags.items, candidates)
         event, column = np.nonzero(found >= 0)
         row, entries = bags.rows[event], found[event, column]
         targets = candidates[row, column]
         mine = (bags.values[event] > 0) & (not plan.own_pair)
-        similarity = self.like.without(entries, targets, mine, mine & (column == 0))
+        similarity = self.like.without(entries, targets, mine, mine & taken[row, column])
         parts = (
             row * candidates.shape[1] + column,
             bags.items[event],
@@ -241,7 +243,7 @@ class AttentionTask:
             bags.values[event],
         )
         tensors = (torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts)
-        return Pairs(*tensors, n=labels.size), labels, weights.astype(np.float32)
+        return Pairs(*tensors, n=labels.size), labels, (counted * relative[:, None]).astype(np.float32)
 
     def loss(self, batch: tuple[np.ndarray, int]) -> torch.Tensor:
         """Return the mean loss of the cases of a batch, and what holds the numbers of single items back."""

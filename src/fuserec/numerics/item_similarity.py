@@ -164,7 +164,7 @@ def _joined(channels: dict[str, sparse.csr_matrix], people: np.ndarray, shrinkag
 
 def _shrunk(shared: np.ndarray, ours: np.ndarray, theirs: np.ndarray, shrinkage: float) -> np.ndarray:
     """Return float64 (n,): c / √(n_i n_j) × c / (c + shrinkage), zero where c is."""
-    some = shared > 0
+    some = (shared > 0) & (ours > 0) & (theirs > 0)
     c = np.where(some, shared, 1.0)
     cosine = c / np.sqrt(np.where(some, ours * theirs, 1.0))
     return np.where(some, cosine * c / (c + shrinkage), 0.0)

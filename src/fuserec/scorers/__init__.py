@@ -23,6 +23,7 @@ SCORERS: dict[str, str] = {
     "content": "content:Content",
     "sequence": "sequence:Sequence",
     "semantic_softmax": "semantic_softmax:SemanticSoftmax",
+    "neural_cf": "neural_cf:NeuralCF",
     "history_attention": "history_attention:HistoryAttention",
     "content_map": "content_map:ContentMap",
     "debiased": "debiased:Debiased",
