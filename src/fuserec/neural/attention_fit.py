@@ -87,6 +87,8 @@ def prepared(
         hidden=config.hidden,
         smoothing=config.smoothing,
     ).to(device_of(run))
+    # One in 1 + negatives is right: a bias that small steps have to bring there costs epochs.
+    torch.nn.init.constant_(model.bias, -float(np.log(config.negatives)))
     negatives = Negatives.of(counts, config.negative_popularity, users, examples.items)
     plan = AttentionPlan(
         reading, config.loss, config.negatives, config.regularization, config.batch_size, _seed(run)

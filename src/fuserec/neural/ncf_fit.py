@@ -108,6 +108,8 @@ def _of_taken(
     counts = np.bincount(examples.items[examples.weights > 0], minlength=data.n_items)
     negatives = Negatives.of(counts, config.negative_popularity, users, examples.items)
     model = _model(config, counts, text, data, run)
+    # One in 1 + negatives is right: a bias that small steps have to bring there costs epochs.
+    torch.nn.init.constant_(model.base, -float(np.log(config.negatives)))
     return TakenTask(model, examples, held, said, negatives, _plan(config, reading, run), basis)
 
 
