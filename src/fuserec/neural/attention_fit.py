@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from fuserec.encoders.features import ItemFeatures
     from fuserec.neural.attention_config import HistoryAttentionConfig
     from fuserec.neural.fitted_attention import FittedAttention
+    from fuserec.numerics.item_similarity import Similarities
     from fuserec.run import RunOptions
 
 SPREAD = 0.1
@@ -86,6 +87,7 @@ def prepared(
         text=torch.from_numpy(contents.vectors),
         hidden=config.hidden,
         smoothing=config.smoothing,
+        scale=_scale(like),
     ).to(device_of(run))
     # One in 1 + negatives is right: a bias that small steps have to bring there costs epochs.
     torch.nn.init.constant_(model.bias, -float(np.log(config.negatives)))
@@ -94,6 +96,13 @@ def prepared(
         reading, config.loss, config.negatives, config.regularization, config.batch_size, _seed(run)
     )
     return AttentionTask(model, like, examples, held, negatives, plan)
+
+
+def _scale(like: Similarities) -> torch.Tensor:
+    """Return float32 (n_channels,): one over the root mean square of the similarities above zero, a channel."""
+    some = np.maximum((like.values > 0).sum(axis=0), 1)
+    size = np.sqrt(np.square(like.values, dtype=np.float64).sum(axis=0) / some)
+    return torch.from_numpy(np.where(size > 0, 1.0 / np.maximum(size, 1e-12), 1.0).astype(np.float32))
 
 
 def _start(

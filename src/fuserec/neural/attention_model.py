@@ -12,14 +12,12 @@ from torch import nn
 from torch.nn import functional
 
 from fuserec.neural.fitted_attention import BOUND, FittedAttention, SourceTarget
+from fuserec.neural.judging import held_out_ndcg
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.semantic_examples import Examples, Reading
 from fuserec.numerics.item_similarity import Similarities
 
 Form = Literal["global", "bilinear", "mlp"]
-
-DEPTH = 10
-"""The figure on held-out data is NDCG at this depth."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,12 @@ class HistoryAttentionModel(nn.Module):
     hidden : int
         Width of the network in f.
     smoothing : float
+    scale : float32 (n_channels,), optional
+        What similarities are multiplied by, so that kinds of very different size are learnt alike fast.
     """
 
     text: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(
         self,
@@ -80,8 +81,10 @@ class HistoryAttentionModel(nn.Module):
         text: torch.Tensor | None = None,
         hidden: int = 16,
         smoothing: float = 0.5,
+        scale: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.register_buffer("scale", torch.ones(n_channels) if scale is None else scale, persistent=False)
         self.form, self.smoothing = form, smoothing
         self.register_buffer("text", torch.zeros(n_items, 0) if text is None else text, persistent=False)
         self.bias = nn.Parameter(torch.zeros(()))
@@ -113,12 +116,13 @@ class HistoryAttentionModel(nn.Module):
 
     def forward(self, pairs: Pairs) -> torch.Tensor:
         """Return the logits, float (n,), of all cases."""
+        similarity = pairs.similarity * self.scale
         if self.form == "global":
             weights = self.shared + self.own_table[pairs.sources]
-            said = (weights * pairs.similarity).sum(dim=1) * pairs.strength
+            said = (weights * similarity).sum(dim=1) * pairs.strength
             return self.bias + said.new_zeros(pairs.n).index_add(0, pairs.cases, said)
         heard = self.attention(pairs.sources, pairs.targets)
-        said = heard * (pairs.similarity @ self.shared) * pairs.strength
+        said = heard * (similarity @ self.shared) * pairs.strength
         above = said.new_zeros(pairs.n).index_add(0, pairs.cases, said)
         below = said.new_zeros(pairs.n).index_add(0, pairs.cases, heard * pairs.strength.abs())
         return self.bias + above / torch.where(below > 0, below, 1.0) ** self.smoothing
@@ -127,9 +131,10 @@ class HistoryAttentionModel(nn.Module):
     def kept(self, like: Similarities) -> FittedAttention:
         """Return the model as plain arrays, beside similarities that need not be those it has learnt with."""
         weights = {name: value.float().cpu().numpy().copy() for name, value in self.named_parameters()}
-        bias, shared = float(weights.pop("bias")), weights.pop("shared")
+        scale = self.scale.cpu().numpy()
+        bias, shared = float(weights.pop("bias")), weights.pop("shared") * scale
         if self.form == "global":
-            return FittedAttention("global", like, bias, shared, own=weights["own_table"])
+            return FittedAttention("global", like, bias, shared, own=weights["own_table"] * scale)
         text = self.text.cpu().numpy()
         vectors = SourceTarget(
             weights["source_table"] + text @ weights["source_map"],
@@ -270,10 +275,5 @@ class AttentionTask:
             scores = fitted.history(
                 (bags.indptr, bags.items.astype(np.int32), bags.values.astype(np.float32)), threads=1
             )
-            scores[:, ~able] = -np.inf
-            mine = scores[np.arange(which.size), held.targets[which]][:, None].copy()
-            scores[bags.rows, bags.items] = -np.inf
-            above, level = (scores > mine).sum(axis=1), (scores == mine).sum(axis=1)
-            rank = above + 0.5 * (level + 1)  # many candidates are like nothing in the history
-            gains.append(np.where(rank <= DEPTH, 1.0 / np.log2(1.0 + rank), 0.0))
+            gains.append(held_out_ndcg(scores, bags, held.targets[which], able))
         return np.concatenate(gains)

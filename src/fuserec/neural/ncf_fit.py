@@ -32,6 +32,9 @@ NAME = "neural_cf"
 SPREAD = 0.1
 """Standard deviation of the numbers that vectors of items start from."""
 
+SPREAD_NETWORK = 0.5
+"""The same of those that the network reads: where they are small beside its biases, it takes epochs to see them."""
+
 EVERYTHING = 1_000_000
 """Events of a history that are read where there is no limit."""
 
@@ -126,7 +129,10 @@ def _model(
     """Return an untrained model; a row of its tables depends on the id of the item and the seed alone."""
     width = {"neumf": config.embedding_dim + config.mlp_dim, "mlp": 2 * config.mlp_dim}
     columns = width.get(config.form, config.embedding_dim)
-    start = SPREAD * normal_rows(reseed(data.items.hashes, run.seed), 2 * columns)
+    read = np.full(columns, SPREAD)
+    if config.form in width:
+        read[-config.mlp_dim :] = SPREAD_NETWORK
+    start = np.tile(read, 2) * normal_rows(reseed(data.items.hashes, run.seed), 2 * columns)
     start[counts == 0] = 0.0
     model = NeuralCFModel(
         torch.from_numpy(start.astype(np.float32)),

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from fuserec.neural.judging import held_out_ndcg
 from fuserec.neural.ncf_model import NeuralCFModel
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.semantic_examples import Bags, Examples, Reading
 from fuserec.neural.text_basis import TextBasis
 from fuserec.numerics.similar import unit_rows
-
-DEPTH = 10
-"""The figure on held-out data is NDCG at this depth."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +142,8 @@ class TakenTask:
         held, gains = self.held, []
         if not len(held):
             return None
-        fitted, trained = self.model.kept(self.basis), self.negatives.items
-        place = np.full(self.text.shape[0], -1, np.int64)
-        place[trained] = np.arange(trained.size)
+        fitted, able = self.model.kept(self.basis), np.zeros(self.text.shape[0], dtype=bool)
+        able[self.negatives.items] = True
         for lo in range(0, len(held), 256):
             which = np.arange(lo, min(lo + 256, len(held)))
             bags = held.bags(which, self.plan.reading)
@@ -154,12 +151,7 @@ class TakenTask:
             users = np.zeros((which.size, fitted.read.shape[1]), np.float32)
             np.add.at(users, bags.rows, bags.values[:, None] * fitted.read[bags.items])
             users += 0.0 if z is None else z @ fitted.words
-            scores = fitted.logits(users, trained)
-            mine = scores[np.arange(which.size), place[held.targets[which]]][:, None].copy()
-            seen = place[bags.items]
-            scores[bags.rows[seen >= 0], seen[seen >= 0]] = -np.inf
-            rank = (scores > mine).sum(axis=1) + 1
-            gains.append(np.where(rank <= DEPTH, 1.0 / np.log2(1.0 + rank), 0.0))
+            gains.append(held_out_ndcg(fitted.logits(users), bags, held.targets[which], able))
         return np.concatenate(gains)
 
 
