@@ -25,6 +25,7 @@ SCORERS: dict[str, str] = {
     "semantic_softmax": "semantic_softmax:SemanticSoftmax",
     "neural_cf": "neural_cf:NeuralCF",
     "history_attention": "history_attention:HistoryAttention",
+    "meta_learned": "meta_learned:MetaLearned",
     "content_map": "content_map:ContentMap",
     "debiased": "debiased:Debiased",
     "averaged": "averaged:Averaged",
