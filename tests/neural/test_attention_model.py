@@ -204,7 +204,7 @@ def chance_task(own_pair):
     rows = data.interactions
     taken = taken_by(rows.user, rows.item, rows.weight, (250, n_items))
     ties = np.arange(n_items, dtype=np.uint64)
-    like = similarities(taken, None, Kept(n_items, 0.0, 1.0), 1.0, ties, RunOptions(threads=1))
+    like = similarities(taken, {}, Kept(n_items, 0.0, 1.0), 1.0, ties, RunOptions(threads=1))
     negatives = Negatives.of(data.item_counts, 0.0, rows.user, rows.item)
     model = HistoryAttentionModel("global", n_items, 1)
     plan = AttentionPlan(reading, negatives=3, own_pair=own_pair)

@@ -21,9 +21,9 @@ def taken(seed=0, users=30, items=9, share=0.35):
     return sparse.csr_matrix(dense.astype(np.float32))
 
 
-def made(matrix, vectors=None, shrinkage=4.0, kept=KEPT):
+def made(matrix, contents=None, shrinkage=4.0, kept=KEPT):
     ties = np.arange(matrix.shape[1], dtype=np.uint64)
-    return similarities(matrix, vectors, kept, shrinkage, ties, RUN)
+    return similarities(matrix, contents or {}, kept, shrinkage, ties, RUN)
 
 
 def plain(matrix, shrinkage):
@@ -76,13 +76,16 @@ def test_what_one_person_alone_took_together_is_not_alike_to_them():
 def test_content_and_cooccurrence_stand_side_by_side():
     vectors = np.zeros((9, 3), np.float32)
     vectors[:3, 0] = vectors[3:6, 1] = 1.0  # 6 to 8 say nothing
-    like = made(taken(), vectors, kept=Kept(100, 0.05, 2.0))
-    assert like.channels == ("cooccurrence", "content")
+    like = made(
+        taken(), {"words": sparse.csr_matrix(vectors), "sentence": vectors}, kept=Kept(100, 0.05, 2.0)
+    )
+    assert like.channels == ("cooccurrence", "words", "sentence")
     content = like.map_of(like.values[:, 1]).toarray()
     wanted = vectors @ vectors.T
     np.fill_diagonal(wanted, 0.0)
     np.testing.assert_array_equal(content, wanted)
-    alone = similarities(None, vectors, KEPT, 1.0, np.arange(9, dtype=np.uint64), RUN)
+    np.testing.assert_array_equal(like.map_of(like.values[:, 2]).toarray(), wanted)
+    alone = similarities(None, {"content": vectors}, KEPT, 1.0, np.arange(9, dtype=np.uint64), RUN)
     assert alone.channels == ("content",)
     np.testing.assert_array_equal(alone.map_of(alone.values[:, 0]).toarray(), wanted)
     assert not alone.people.any()

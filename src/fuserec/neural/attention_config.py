@@ -21,13 +21,13 @@ class HistoryAttentionConfig(Settings):
     )
     similarity: Literal["cooccurrence", "content", "both"] = Field(
         default="both",
-        description="S. cooccurrence: shrunk cosine over the people who took both. content: cosine of the text "
-        "vectors. both: side by side, each with weights of its own.",
+        description="S. cooccurrence: shrunk cosine over the people who took both. content: cosines of words and "
+        "of language-model vectors. both: all of them. Each kind has weights of its own.",
         json_schema_extra={"tune": False},
     )
     reads: Literal["sentence", "words", "both"] = Field(
         default="both",
-        description="Text is the language model's vectors, TF-IDF (reduced), or both.",
+        description="Text is the language model's vectors, TF-IDF, or both.",
         json_schema_extra={"tune": False},
     )
     n_neighbors: int = Field(
@@ -48,7 +48,7 @@ class HistoryAttentionConfig(Settings):
         default=128,
         ge=2,
         le=4096,
-        description="Whitened dimensions of the text that are kept.",
+        description="Whitened dimensions of the text that f reads; unused by global.",
         json_schema_extra={"tune": False},
     )
     embedding_dim: int = Field(

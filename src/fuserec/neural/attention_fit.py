@@ -11,10 +11,12 @@ from fuserec.errors import DataError
 from fuserec.neural.attention_model import AttentionPlan, AttentionTask, HistoryAttentionModel
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, training
-from fuserec.neural.likeness import NAME, Contents, contents_of, likeness, taken_by
+from fuserec.neural.fitted_semantic import told_by
+from fuserec.neural.likeness import NAME, Content, contents_of, likeness, taken_by
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.semantic_examples import Reading, examples_of, held_apart
+from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
 
@@ -32,7 +34,7 @@ SPREAD = 0.1
 
 def fit_attention(
     config: HistoryAttentionConfig, data: Dataset, features: ItemFeatures, run: RunOptions
-) -> tuple[FittedAttention, Contents]:
+) -> tuple[FittedAttention, TextBasis | None]:
     """Learn what each event of a history weighs.
 
     Raises
@@ -42,30 +44,34 @@ def fit_attention(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    contents = contents_of(config, features, run)
+    contents = contents_of(config, features)
     with training(_seed(run), run.threads):
-        task = prepared(config, data, contents, run)
+        task, basis = prepared(config, data, features, contents, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
         train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
         rows, shape = data.interactions, (data.n_users, data.n_items)
         taken = taken_by(rows.user, rows.item, rows.weight, shape)
-        return task.model.kept(likeness(config, taken, contents, data.items.hashes, run)), contents
+        return task.model.kept(likeness(config, taken, contents, data.items.hashes, run)), basis
 
 
 def epoch_time(
     config: HistoryAttentionConfig, data: Dataset, features: ItemFeatures, run: RunOptions
 ) -> float:
     """Return how many seconds an epoch would take."""
-    contents = contents_of(config, features, run)
+    contents = contents_of(config, features)
     with training(_seed(run), run.threads):
-        return seconds_per_epoch(prepared(config, data, contents, run))
+        return seconds_per_epoch(prepared(config, data, features, contents, run)[0])
 
 
 def prepared(
-    config: HistoryAttentionConfig, data: Dataset, contents: Contents, run: RunOptions
-) -> AttentionTask:
-    """Return an untrained model and what it is to learn from.
+    config: HistoryAttentionConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    contents: Content,
+    run: RunOptions,
+) -> tuple[AttentionTask, TextBasis | None]:
+    """Return an untrained model and what it is to learn from, and how f reads text.
 
     What is held out is no part of the similarities either: that somebody took two things is what S is made of.
     """
@@ -79,12 +85,17 @@ def prepared(
     taken = taken_by(users, examples.items, examples.weights, (data.n_users, data.n_items))
     like = likeness(config, taken, contents, data.items.hashes, run)
     counts = np.bincount(examples.items[examples.weights > 0], minlength=data.n_items)
+    basis, text = None, np.zeros((data.n_items, 0), np.float32)
+    if config.attention != "global" and contents:
+        basis = TextBasis.fit(features, config.text_dim, config.reads, run.rng(f"{NAME} text"))
+    if basis is not None:
+        text = told_by(basis, features.lexical, features.sentence)
     model = HistoryAttentionModel(
         config.attention,
         data.n_items,
         len(like.channels),
         start=_start(config, counts, data, run),
-        text=torch.from_numpy(contents.vectors),
+        text=torch.from_numpy(text),
         hidden=config.hidden,
         smoothing=config.smoothing,
         scale=_scale(like),
@@ -95,7 +106,7 @@ def prepared(
     plan = AttentionPlan(
         reading, config.loss, config.negatives, config.regularization, config.batch_size, _seed(run)
     )
-    return AttentionTask(model, like, examples, held, negatives, plan)
+    return AttentionTask(model, like, examples, held, negatives, plan), basis
 
 
 def _scale(like: Similarities) -> torch.Tensor:

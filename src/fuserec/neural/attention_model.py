@@ -240,20 +240,23 @@ class AttentionTask:
         targets = candidates[row, column]
         mine = (bags.values[event] > 0) & (not plan.own_pair)
         similarity = self.like.without(entries, targets, mine, mine & taken[row, column])
-        parts = (
-            row * candidates.shape[1] + column,
-            bags.items[event],
-            targets,
-            similarity,
-            bags.values[event],
+        pairs = Pairs(
+            self._tensor(row * candidates.shape[1] + column),
+            self._tensor(bags.items[event]),
+            self._tensor(targets),
+            self._tensor(similarity),
+            self._tensor(bags.values[event]),
+            labels.size,
         )
-        tensors = (torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts)
-        return Pairs(*tensors, n=labels.size), labels, (counted * relative[:, None]).astype(np.float32)
+        return pairs, labels, (counted * relative[:, None]).astype(np.float32)
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def loss(self, batch: tuple[np.ndarray, int]) -> torch.Tensor:
         """Return the mean loss of the cases of a batch, and what holds the numbers of single items back."""
         pairs, labels, weights = self.cases(*batch)
-        y, w = (torch.from_numpy(part.ravel()).to(self.device) for part in (labels, weights))
+        y, w = self._tensor(labels.ravel()), self._tensor(weights.ravel())
         lost = (case_losses(self.model(pairs), y, self.plan.loss) * w).sum() / w.sum().clamp_min(1e-12)
         if self.plan.regularization:
             n = len(self.examples) * (1 + self.plan.negatives)

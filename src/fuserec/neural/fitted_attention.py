@@ -158,8 +158,15 @@ class FittedAttention:
     @classmethod
     def from_state(cls, arrays: Arrays, meta: Meta) -> FittedAttention:
         """Rebuild what :meth:`state` gave."""
-        parts = (arrays[f"like.{name}"] for name in ("indptr", "sources", "values", "shared", "people"))
-        like = Similarities(*parts, float(meta["shrinkage"]), tuple(meta["channels"]))
+        like = Similarities(
+            arrays["like.indptr"],
+            arrays["like.sources"],
+            arrays["like.values"],
+            arrays["like.shared"],
+            arrays["like.people"],
+            float(meta["shrinkage"]),
+            tuple(meta["channels"]),
+        )
         named = {name.removeprefix("f."): array for name, array in arrays.items() if name.startswith("f.")}
         vectors = SourceTarget(**named) if named else None
         return cls(

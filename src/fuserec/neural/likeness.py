@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from fuserec.errors import DataError
-from fuserec.neural.fitted_semantic import told_by
-from fuserec.neural.text_basis import TextBasis
 from fuserec.numerics.item_similarity import Similarities, similarities
 from fuserec.numerics.similar import Kept
 
@@ -25,54 +23,48 @@ log = logging.getLogger("fuserec")
 NAME = "history_attention"
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What items are.
-
-    Parameters
-    ----------
-    basis : TextBasis or None
-        How texts are read; None where none is.
-    vectors : float32 (n_items, k)
-        Of unit length, or zero; k is 0 without a basis.
-    """
-
-    basis: TextBasis | None
-    vectors: np.ndarray
-
-    @property
-    def compared(self) -> np.ndarray | None:
-        """What content similarity is made of, if anything."""
-        return None if self.basis is None else self.vectors
+Content = Mapping[str, "np.ndarray | sparse.csr_matrix"]
+"""What items are, by the name of each kind: ``words`` CSR (n_items, n_terms), ``sentence`` float32 (n_items, dim)."""
 
 
-def contents_of(config: HistoryAttentionConfig, features: ItemFeatures, run: RunOptions) -> Contents:
+def contents_of(config: HistoryAttentionConfig, features: ItemFeatures) -> Content:
     """Return what the items' texts say, where the configuration compares by it.
 
     Raises
     ------
     DataError
-        Where there is too little text, and nothing else to compare by.
+        Where there is no text, and nothing else to compare by.
     """
-    basis = None
-    if config.similarity != "cooccurrence":
-        basis = TextBasis.fit(features, config.text_dim, config.reads, run.rng(f"{NAME} text"))
-        if basis is None and config.similarity == "content":
-            raise DataError(
-                f'{NAME}: similarity = "content", and the items have too little text; give titles or descriptions, or '
-                'set similarity = "cooccurrence"'
-            )
-        if basis is None:
-            log.warning("%s: the items have too little text, co-occurrence alone is used", NAME)
-    if basis is None:
-        return Contents(None, np.zeros((features.n_items, 0), np.float32))
-    return Contents(basis, told_by(basis, features.lexical, features.sentence))
+    if config.similarity == "cooccurrence":
+        return {}
+    found: dict[str, np.ndarray | sparse.csr_matrix] = {}
+    if config.reads != "sentence" or features.sentence is None:
+        found["words"] = features.lexical
+    if config.reads != "words" and features.sentence is not None:
+        found["sentence"] = features.sentence
+    if features.has_text.any():
+        return found
+    if config.similarity == "content":
+        raise DataError(
+            f'{NAME}: similarity = "content", and the items have no text; give titles or descriptions, or '
+            'set similarity = "cooccurrence"'
+        )
+    log.warning("%s: the items have no text, co-occurrence alone is used", NAME)
+    return {}
+
+
+def speaking(contents: Content, n_items: int) -> np.ndarray:
+    """Return bool (n_items,): items whose text says anything."""
+    said = np.zeros(n_items, dtype=bool)
+    for rows in contents.values():
+        said |= rows.any(axis=1) if isinstance(rows, np.ndarray) else np.diff(rows.indptr) > 0
+    return said
 
 
 def likeness(
     config: HistoryAttentionConfig,
     taken: sparse.csr_matrix,
-    contents: Contents,
+    contents: Content,
     ties: np.ndarray,
     run: RunOptions,
 ) -> Similarities:
@@ -83,13 +75,13 @@ def likeness(
     config : HistoryAttentionConfig
     taken : CSR (n_users, n_items)
         Who took what.
-    contents : Contents
+    contents : mapping
     ties : uint64 (n_items,)
     run : RunOptions
     """
     kept = Kept(config.n_neighbors, config.min_similarity, config.content_sharpness)
     who = None if config.similarity == "content" else taken
-    return similarities(who, contents.compared, kept, config.shrinkage, ties, run)
+    return similarities(who, contents, kept, config.shrinkage, ties, run)
 
 
 def taken_by(

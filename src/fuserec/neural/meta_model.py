@@ -93,11 +93,11 @@ class MetaModel(nn.Module):
 
     def items(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Return float (n_items, d) and (n_items,): vectors and biases."""
-        own, bias = self.item_table, self.bias_table
-        if self.training and self.hidden_ids:
-            shown = torch.rand(own.shape[0], 1, device=own.device) >= self.hidden_ids
-            own, bias = own * shown, bias * shown[:, 0]
-        return own + self.text @ self.text_map, bias + self.base
+        told = self.text @ self.text_map
+        if not self.training or not self.hidden_ids:
+            return self.item_table + told, self.bias_table + self.base
+        shown = torch.rand(told.shape[0], 1, device=told.device) >= self.hidden_ids
+        return self.item_table * shown + told, self.bias_table * shown[:, 0] + self.base
 
     def heads(self, n: int) -> Heads:
         """Return the shared head, n times."""

@@ -68,7 +68,7 @@ class JoinHead(nn.Module):
         start = 0.0 if self.form == "mlp" else 1.0
         product = np.full(self.dim, start, np.float32)
         if self.product is not None:
-            product += self.product.detach().float().cpu().numpy()
+            product += _plain(self.product)
         if self.form in ("dot", "gmf"):
             return Head(product, None)
         dot = torch.zeros(self.user.out_features) if self.dot is None else self.dot
@@ -81,7 +81,7 @@ class JoinHead(nn.Module):
             "second_shift": self.second.bias,
             "out": self.out,
         }
-        return Head(product, {k: v.detach().float().cpu().numpy().copy() for k, v in layers.items()})
+        return Head(product, {k: _plain(v) for k, v in layers.items()})
 
 
 class NeuralCFModel(nn.Module):
@@ -162,21 +162,25 @@ class NeuralCFModel(nn.Module):
         """Return the model as plain arrays."""
         shown = self.text.new_ones(self.text.shape[0], 1)
         target, bias = self.targets(shown)
-        arrays = [
-            tensor.float().cpu().numpy().copy()
-            for tensor in (
-                self.read(shown),
-                target,
-                bias,
-                self.words,
-                self.read_map,
-                self.target_map,
-                self.bias_map,
-            )
-        ]
-        read, targets, biases, *maps = arrays
         known = (self.trained | self.text.any(dim=1)).cpu().numpy()
-        return FittedNCF(read, targets, biases, known, *maps, float(self.base), self.head.kept(), basis)
+        return FittedNCF(
+            _plain(self.read(shown)),
+            _plain(target),
+            _plain(bias),
+            known,
+            _plain(self.words),
+            _plain(self.read_map),
+            _plain(self.target_map),
+            _plain(self.bias_map),
+            float(self.base),
+            self.head.kept(),
+            basis,
+        )
+
+
+def _plain(tensor: torch.Tensor) -> np.ndarray:
+    """Return a float32 copy as an array."""
+    return np.asarray(tensor.detach().float().cpu().numpy()).copy()
 
 
 START_MAP = 0.3

@@ -124,7 +124,7 @@ class TakenTask:
             return bags, z
         spoken = (rng.random(which.size) < self.plan.as_words) & (words < 0)
         told = np.zeros((which.size, self.text.shape[1]), np.float32)
-        liked = spoken[bags.rows] & (bags.values > 0)
+        liked = np.asarray(spoken)[bags.rows] & (bags.values > 0)
         np.add.at(told, bags.rows[liked], bags.values[liked, None] * self.text[bags.items[liked]])
         told = np.asarray(unit_rows(told), np.float32)
         heard = told.any(axis=1)

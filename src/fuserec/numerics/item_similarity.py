@@ -6,6 +6,7 @@ is one of the reasons why S(i, j) is above zero. :meth:`Similarities.without` ta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import sparse
 from fuserec.numerics.arrays import Ints, Offsets
 from fuserec.numerics.jit import kernel
 from fuserec.numerics.neighbours import neighbours
-from fuserec.numerics.similar import Kept, dense_neighbours
+from fuserec.numerics.similar import Kept, dense_neighbours, sparse_neighbours
 from fuserec.run import RunOptions
 
 
@@ -36,7 +37,8 @@ class Similarities:
         People who took each item.
     shrinkage : float
         Co-occurrence is c / √(n_i n_j) × c / (c + shrinkage), c the people who took both.
-    channels : tuple of {"cooccurrence", "content"}
+    channels : tuple of str
+        ``cooccurrence`` first where there is one, then kinds of content.
     """
 
     indptr: np.ndarray
@@ -85,7 +87,7 @@ class Similarities:
         source_taken, both_taken : bool (n,)
             Whether that person is among those who took i; i and j.
         """
-        values = self.values[entries]
+        values: np.ndarray = self.values[entries]
         if "cooccurrence" not in self.channels:
             return values
         shared = (self.shared[entries] - both_taken).astype(np.float64)
@@ -99,12 +101,13 @@ class Similarities:
         """Return CSR float32 (n_items, n_items), a row an item i: one value an entry."""
         parts = (values.astype(np.float32), self.sources, self.indptr)
         by_target = sparse.csr_matrix(parts, shape=(self.n_items, self.n_items))
-        return by_target.T.tocsr()
+        by_source: sparse.csr_matrix = by_target.T.tocsr()
+        return by_source
 
 
 def similarities(
     taken: sparse.csr_matrix | None,
-    vectors: np.ndarray | None,
+    contents: Mapping[str, np.ndarray | sparse.csr_matrix],
     kept: Kept,
     shrinkage: float,
     ties: np.ndarray,
@@ -116,8 +119,8 @@ def similarities(
     ----------
     taken : CSR (n_users, n_items) or None
         Who took what; every stored entry counts as one. None leaves co-occurrence out.
-    vectors : float32 (n_items, dim) or None
-        What items are, of unit length or zero. None leaves content out.
+    contents : mapping of float32 (n_items, dim), dense or CSR
+        What items are, by the name of each kind: rows of unit length, or zero.
     kept : Kept
         ``n_neighbors`` holds for each channel; ``min_similarity`` and ``sharpness`` for content.
     shrinkage : float
@@ -133,8 +136,12 @@ def similarities(
         channels["cooccurrence"] = neighbours(
             columns, kept.n_neighbors, kind="cosine", ties=ties, shrinkage=shrinkage, threads=run.threads
         )
-    if vectors is not None:
-        channels["content"] = dense_neighbours(vectors, kept, ties, run)
+    for name, rows in contents.items():
+        channels[name] = (
+            dense_neighbours(rows, kept, ties, run)
+            if isinstance(rows, np.ndarray)
+            else sparse_neighbours(rows, "cosine", kept, ties, run)
+        )
     return _joined(channels, people, shrinkage)
 
 
@@ -167,7 +174,7 @@ def _shrunk(shared: np.ndarray, ours: np.ndarray, theirs: np.ndarray, shrinkage:
     some = (shared > 0) & (ours > 0) & (theirs > 0)
     c = np.where(some, shared, 1.0)
     cosine = c / np.sqrt(np.where(some, ours * theirs, 1.0))
-    return np.where(some, cosine * c / (c + shrinkage), 0.0)
+    return np.asarray(np.where(some, cosine * c / (c + shrinkage), 0.0))
 
 
 def _counts(similarity: np.ndarray, ours: np.ndarray, theirs: np.ndarray, shrinkage: float) -> np.ndarray:

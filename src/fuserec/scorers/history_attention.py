@@ -13,12 +13,15 @@ from scipy.special import expit
 
 from fuserec.neural import require
 from fuserec.neural.attention_config import HistoryAttentionConfig
+from fuserec.numerics.similar import row_products
 from fuserec.scorers.attribution import Source, attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scores, chosen, known
 from fuserec.scorers.history import HistoryScorer, compact_map
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
@@ -37,8 +40,8 @@ SAFE = 0.85
 class HistoryAttention(HistoryScorer):
     """score(u, j) = Σ_{i in history} x_i w S(i, j), the logit of ŷ = σ(b + score); x_i = weight × recency^steps.
 
-    S(i, j) is how alike two items are: by who took both (shrunk cosine), by what their texts say, or each with weights
-    of its own. w is learnt from what people took next beside items drawn that they did not take.
+    S(i, j) is how alike two items are: by who took both (shrunk cosine), by words, by language-model vectors; each kind
+    has weights of its own. w is learnt from what people took next beside items drawn that they did not take.
 
     ``attention = "global"``: w = w_i, a number an item (and kind of similarity); the score is linear in the history and
     its evidence exact. ``bilinear`` and ``mlp``: w = exp f(i, j) / (Σ_i |x_i| exp f(i, j))^smoothing, a number for the
@@ -60,7 +63,7 @@ class HistoryAttention(HistoryScorer):
     config: HistoryAttentionConfig
     _model: FittedAttention
     _basis: TextBasis | None
-    _vectors: np.ndarray
+    _contents: dict[str, np.ndarray | sparse.csr_matrix]
 
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
@@ -76,9 +79,9 @@ class HistoryAttention(HistoryScorer):
         from fuserec.neural.attention_fit import fit_attention
 
         self._threads = run.threads
-        fitted, contents = fit_attention(self.config, train, features, run)
-        self._basis = contents.basis
-        self._take(fitted, contents.vectors)
+        fitted, self._basis = fit_attention(self.config, train, features, run)
+        self._take(fitted)
+        self._attach(features)
 
     def within(
         self, seconds: float, train: Dataset, features: ItemFeatures, run: RunOptions
@@ -95,14 +98,23 @@ class HistoryAttention(HistoryScorer):
         sized = type(self)(config.model_copy(update={"epochs": epochs}))
         return sized, f"{epochs} epochs of about {each:.1f} s"
 
-    def _take(self, fitted: FittedAttention, vectors: np.ndarray) -> None:
-        """Keep the fitted model, and what items say, float32 (n_items, k)."""
+    def _take(self, fitted: FittedAttention) -> None:
+        """Keep the fitted model."""
         self.__dict__.pop("_speaks_cache", None)
-        self._model, self._vectors = fitted, vectors
-        self._items = (fitted.like.people > 0) | np.asarray(vectors.any(axis=1))
-        if self.config.similarity == "content":
-            self._items = np.asarray(vectors.any(axis=1))
-        self._map = compact_map(fitted.numerators)
+        self._model, self._map = fitted, compact_map(fitted.numerators)
+
+    def _attach(self, features: ItemFeatures) -> None:
+        """Keep what words of queries are compared with, and which items are known."""
+        from fuserec.neural.likeness import speaking
+
+        given: dict[str, np.ndarray | sparse.csr_matrix | None] = {
+            "words": features.lexical,
+            "sentence": features.sentence,
+        }
+        kinds = self._model.like.channels
+        self._contents = {name: rows for name, rows in given.items() if name in kinds and rows is not None}
+        n_items = self._model.like.n_items
+        self._items = (self._model.like.people > 0) | speaking(self._contents, n_items)
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps of the events that are read."""
@@ -120,7 +132,7 @@ class HistoryAttention(HistoryScorer):
             values /= below
         if heard is not None:
             values += heard
-            answers |= heard.any(axis=1) | self._spoke(q)
+            answers |= self._spoke(q)
         if self.config.score == "probability":
             values = expit(values + np.float32(self._model.bias))
         return Scores(chosen(values, items), known(self._items, items), answers)
@@ -130,30 +142,32 @@ class HistoryAttention(HistoryScorer):
         heard = self._speaks[q.items] & (q.weights != 0) & (q.steps < self.config.max_length)
         return np.bincount(q.rows[heard], minlength=len(q)) > 0
 
-    def _directions(self, q: QueryBatch) -> np.ndarray | None:
-        """Return float32 (n, k): what the words of queries say, of unit length or zero; None where nothing is read."""
-        if q.text is None or self._basis is None or not self.config.text_weight:
+    def _said(self, q: QueryBatch) -> np.ndarray | None:
+        """Return float32 (n, n_items): what the words of queries add, with the weight that all items share."""
+        config, text, fitted = self.config, q.text, self._model
+        if text is None or not self._contents or not config.text_weight:
             return None
-        from fuserec.neural.fitted_semantic import told_by
-
-        z = told_by(self._basis, q.text.lexical, q.text.sentence) * q.text.present[:, None]
-        return np.asarray(z, np.float32)
+        out = np.zeros((len(q), self._items.size), np.float32)
+        for name, rows in self._contents.items():
+            asked = text.lexical if name == "words" else text.sentence
+            if asked is None:
+                continue
+            cosine = row_products(asked, rows) * text.present[:, None]
+            alike = np.where(cosine >= max(config.min_similarity, 1e-6), cosine, np.float32(0.0))
+            weight = config.text_weight * fitted.shared[fitted.like.channels.index(name)]
+            out += np.power(alike, np.float32(config.content_sharpness)) * np.float32(weight)
+        return out
 
     def _spoke(self, q: QueryBatch) -> np.ndarray:
         """Return bool (n,): queries with words of which anything is known."""
-        z = self._directions(q)
-        return np.zeros(len(q), dtype=bool) if z is None else np.asarray(z.any(axis=1))
-
-    def _said(self, q: QueryBatch) -> np.ndarray | None:
-        """Return float32 (n, n_items): what the words of queries add, with the weight that all items share."""
-        z = self._directions(q)
-        if z is None:
-            return None
-        config, fitted = self.config, self._model
-        cosine = z @ self._vectors.T
-        alike = np.where(cosine >= max(config.min_similarity, 1e-6), cosine, 0.0)
-        weight = config.text_weight * fitted.shared[fitted.like.channels.index("content")]
-        return np.asarray(np.power(alike, np.float32(config.content_sharpness)) * weight, np.float32)
+        spoke = np.zeros(len(q), dtype=bool)
+        if q.text is None or not self.config.text_weight:
+            return spoke
+        if "words" in self._contents:
+            spoke |= np.diff(q.text.lexical.indptr) > 0
+        if "sentence" in self._contents and q.text.sentence is not None:
+            spoke |= q.text.sentence.any(axis=1)
+        return np.asarray(spoke & q.text.present)
 
     def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
         """Return a row for each history item and one for the words.
@@ -163,7 +177,9 @@ class HistoryAttention(HistoryScorer):
         """
         if self.capabilities.evidence == "exact":
             rows, said = super().evidence(q, items), self._said(q)
-            for query in np.flatnonzero(self._spoke(q)) if said is not None else ():
+            if said is None:
+                return rows
+            for query in np.flatnonzero(self._spoke(q)):
                 for cell, part in zip(rows[query], said[query, items[query]].tolist(), strict=True):
                     if part:
                         cell.append(Evidence(self.name, "text", None, part, "exact"))
@@ -211,23 +227,25 @@ class HistoryAttention(HistoryScorer):
         """Return the scorer with similarities counted anew; what events weigh stays as it was learnt."""
         self.require_fitted()
         from fuserec.neural.fitted_semantic import told_by
-        from fuserec.neural.likeness import Contents, likeness, taken_by
+        from fuserec.neural.likeness import likeness, taken_by
 
-        other = copy(self)
+        other, old, config = copy(self), self._model.like.n_items, self.config
         other._threads = run.threads
-        vectors = np.zeros((features.n_items, 0), np.float32)
+        rows, shape = train.interactions, (train.n_users, train.n_items)
+        taken = taken_by(rows.user, rows.item, rows.weight, shape)
+        now = {"words": features.lexical, "sentence": features.sentence}
+        contents = {name: now[name] for name in self._contents}
+        like = likeness(config, taken, contents, train.items.hashes, run)
+        text = np.zeros((features.n_items - old, 0), np.float32)
         if self._basis is not None:
-            vectors = told_by(self._basis, features.lexical, features.sentence)
-        rows = train.interactions
-        taken = taken_by(rows.user, rows.item, rows.weight, (train.n_users, train.n_items))
-        like = likeness(self.config, taken, Contents(self._basis, vectors), train.items.hashes, run)
-        other._take(self._model.extended(like, vectors[self._vectors.shape[0] :]), vectors)
+            text = told_by(self._basis, features.lexical, features.sentence)[old:]
+        other._take(self._model.extended(like, text))
+        other._attach(features)
         return other
 
     def state(self) -> State:
-        """Return S, the weights, and what texts say."""
+        """Return S, the weights, and how f reads texts."""
         arrays, meta = self._model.state()
-        arrays["vectors"] = self._vectors
         return (arrays if self._basis is None else {**arrays, **self._basis.arrays()}), meta
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
@@ -235,4 +253,4 @@ class HistoryAttention(HistoryScorer):
         from fuserec.neural.text_basis import TextBasis
 
         self._basis = TextBasis.from_arrays(arrays)
-        self._take(FittedAttention.from_state(arrays, meta), arrays["vectors"])
+        self._take(FittedAttention.from_state(arrays, meta))
