@@ -124,10 +124,10 @@ class TakenTask:
             return bags, z
         spoken = (rng.random(which.size) < self.plan.as_words) & (words < 0)
         told = np.zeros((which.size, self.text.shape[1]), np.float32)
-        liked = np.asarray(spoken)[bags.rows] & (bags.values > 0)
+        liked = spoken[bags.rows] & (bags.values > 0)
         np.add.at(told, bags.rows[liked], bags.values[liked, None] * self.text[bags.items[liked]])
         told = np.asarray(unit_rows(told), np.float32)
-        heard = told.any(axis=1)
+        heard = np.asarray(told.any(axis=1))
         values = np.where(heard[bags.rows], np.float32(0.0), bags.values)
         return Bags(bags.indptr, bags.items, values), told if z is None else z + told
 

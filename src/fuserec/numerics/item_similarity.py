@@ -181,7 +181,7 @@ def _counts(similarity: np.ndarray, ours: np.ndarray, theirs: np.ndarray, shrink
     """Return int32 (n,): c of a shrunk cosine s, the positive root of c² = s √(n_i n_j) (c + shrinkage)."""
     product = similarity.astype(np.float64) * np.sqrt(ours.astype(np.float64) * theirs)
     root = (product + np.sqrt(product * product + 4.0 * product * shrinkage)) / 2.0
-    return np.rint(root).astype(np.int32)
+    return np.asarray(np.rint(root), dtype=np.int32)
 
 
 @kernel

@@ -233,8 +233,8 @@ class HistoryAttention(HistoryScorer):
         other._threads = run.threads
         rows, shape = train.interactions, (train.n_users, train.n_items)
         taken = taken_by(rows.user, rows.item, rows.weight, shape)
-        now = {"words": features.lexical, "sentence": features.sentence}
-        contents = {name: now[name] for name in self._contents}
+        now = (("words", features.lexical), ("sentence", features.sentence))
+        contents = {name: told for name, told in now if name in self._contents and told is not None}
         like = likeness(config, taken, contents, train.items.hashes, run)
         text = np.zeros((features.n_items - old, 0), np.float32)
         if self._basis is not None:
