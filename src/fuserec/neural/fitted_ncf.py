@@ -128,6 +128,8 @@ class FittedNCF:
         out = np.empty((len(users), width), np.float32)
         if items is not None and items.ndim == 1:
             target, bias, first = target[items], bias[items], None if first is None else first[items]
+        if self.head.layers is None and (items is None or items.ndim == 1):
+            return np.asarray((users * self.head.product) @ target.T + bias, np.float32)
         for row, user in enumerate(users):
             if items is not None and items.ndim == 2:
                 own = items[row]

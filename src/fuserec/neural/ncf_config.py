@@ -109,7 +109,7 @@ class NeuralCFConfig(Settings):
     )
     epochs: int = Field(default=20, ge=1, le=100_000, description="Passes over the data, at most.")
     learning_rate: float = Field(
-        default=0.004, gt=0, le=10, description="Its peak; it warms up and then falls as a cosine."
+        default=0.01, gt=0, le=10, description="Its peak; it warms up and then falls as a cosine."
     )
     regularization: float = Field(
         default=0.01, ge=0, description="Weight of the squared lengths of the vectors in each case."
