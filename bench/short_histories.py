@@ -86,14 +86,14 @@ def unadapted(scorer: MetaLearned) -> MetaLearned:
     return other
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Fit, ask, print; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--format", default="movielens")
     parser.add_argument("--scorer", action="append", default=None, help="may be given again")
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     data, _ = fuserec.read(asked.folder, asked.format)
     run = RunOptions(seed=asked.seed)
     train, people = apart(data, run.rng("strangers"))
