@@ -1,4 +1,4 @@
-"""The pages of the documentation that are read off the code: docs/configuration.md and docs/cli.md.
+"""What of the documentation is read off the code: configuration.md, cli.md, and the scorers in the picture.
 
 ``python scripts/reference.py`` writes them; a test fails where they are not current.
 """
@@ -19,6 +19,10 @@ from pydantic.fields import FieldInfo
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", Any: "value"}
+PICTURE = "docs/architecture.svg"
+NAMES, TOP, BOTTOM = '  <g id="scorers" class="mono">', 128.0, 452.0
+"""Where in the picture the scorers are listed, and from where to where, in its units."""
+
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 CONFIGURATION = """\
@@ -246,7 +250,22 @@ def prose(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-PAGES = {"docs/configuration.md": configuration, "docs/cli.md": command_line}
+def picture() -> str:
+    """Return docs/architecture.svg with the names of all scorers, whose box they share evenly."""
+    from fuserec.scorers import SCORERS
+
+    text = (REPOSITORY / PICTURE).read_text(encoding="utf-8")
+    begin, end = text.index(NAMES), text.index("  </g>", text.index(NAMES))
+    step = (BOTTOM - TOP) / len(SCORERS)
+    lines = [
+        f'    <text class="mono" style="font-size:{min(12.0, 0.84 * step):.1f}px" x="836" y="{TOP + (i + 0.8) * step:.1f}" '
+        f'text-anchor="middle">{name}</text>'
+        for i, name in enumerate(SCORERS)
+    ]
+    return text[:begin] + NAMES + "\n" + "\n".join(lines) + "\n" + text[end:]
+
+
+PAGES = {"docs/configuration.md": configuration, "docs/cli.md": command_line, PICTURE: picture}
 
 
 def main() -> int:
