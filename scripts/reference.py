@@ -257,8 +257,9 @@ def picture() -> str:
     text = (REPOSITORY / PICTURE).read_text(encoding="utf-8")
     begin, end = text.index(NAMES), text.index("  </g>", text.index(NAMES))
     step = (BOTTOM - TOP) / len(SCORERS)
+    size = min(12.0, 0.84 * step)
     lines = [
-        f'    <text class="mono" style="font-size:{min(12.0, 0.84 * step):.1f}px" x="836" y="{TOP + (i + 0.8) * step:.1f}" '
+        f'    <text class="mono" style="font-size:{size:.1f}px" x="836" y="{TOP + (i + 0.8) * step:.1f}" '
         f'text-anchor="middle">{name}</text>'
         for i, name in enumerate(SCORERS)
     ]
