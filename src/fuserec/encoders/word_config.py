@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fuserec.settings import Settings
+
+
+def _ordered(sizes: tuple[int, int]) -> tuple[int, int]:
+    """Refuse lengths of n-grams that are none."""
+    if not 1 <= sizes[0] <= sizes[1] <= 16:
+        raise ValueError(f"allowed is 1 <= shortest <= longest <= 16, got {list(sizes)}")
+    return sizes
+
+
+Sizes = Annotated[tuple[int, int], AfterValidator(_ordered)]
+"""Shortest and longest run of characters."""
 
 
 class SifConfig(Settings):
@@ -50,7 +61,7 @@ class Word2VecConfig(Settings):
 class FastTextConfig(Word2VecConfig):
     """fastText on the catalogue's own text: words are read by their character n-grams too."""
 
-    char_ngrams: tuple[int, int] = Field(
+    char_ngrams: Sizes = Field(
         default=(3, 6), description="Shortest and longest run of characters of a word that has a vector."
     )
     max_ngrams: int = Field(
@@ -80,10 +91,10 @@ class GloveConfig(Settings):
 class LstmConfig(Settings):
     """An LSTM trained on the catalogue's own text (extra 'deep'; what is fitted answers without it)."""
 
-    objective: Literal["auto", "tags", "contrastive"] = Field(
-        default="auto",
-        description="tags: a text predicts the item's tags (categories, tags, brand); contrastive: two views of a text "
-        "find each other among others. auto: tags where enough items have them, else contrastive.",
+    objective: Literal["contrastive", "tags"] = Field(
+        default="contrastive",
+        description="contrastive: two views of a text find each other among others; tags: a text predicts the item's "
+        "tags (categories, tags, brand), which tells kinds of items apart, and hardly the items of one kind.",
     )
     embedding_dim: int = Field(default=128, ge=2, le=1024, description="Length of a word's vector.")
     hidden_dim: int = Field(default=128, ge=2, le=1024, description="Length of the state, in each direction.")
@@ -92,7 +103,7 @@ class LstmConfig(Settings):
         default="mean", description="What is kept of the states: their mean, their maximum, or the last ones."
     )
     min_count: int = Field(default=2, ge=1, description="Words that occur less often have no vector.")
-    char_ngrams: tuple[int, int] = Field(
+    char_ngrams: Sizes = Field(
         default=(3, 5), description="Shortest and longest run of characters of a word that has a vector."
     )
     max_ngrams: int = Field(

@@ -118,6 +118,8 @@ class VectorFile:
     def __init__(self, file: io.BufferedReader, path: Path, kind: str = "auto") -> None:
         self._file, self._path = file, path
         first = self._line(1)
+        if not first.strip():
+            raise self._fault("begins with an empty line; is it a file of word vectors?")
         header = _header(first)
         self.n_words, self.dim = header or (0, len(first.split()) - 1)
         self._counted = header is not None

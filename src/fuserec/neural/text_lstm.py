@@ -32,8 +32,6 @@ NAME = "lstm"
 
 FEWEST_OF_A_TAG = 5
 MOST_TAGS = 2000
-ENOUGH_TAGGED = 0.5
-"""Share of the items that have to carry a tag for ``auto`` to learn tags."""
 
 HELD_OUT, MOST_HELD = 0.05, 1000
 ENOUGH_TO_HOLD = 400
@@ -284,18 +282,17 @@ def _learnable(tags: sparse.csr_matrix, config: LstmConfig) -> sparse.csr_matrix
         Where tags are asked for and there are none.
     """
     n_items = tags.shape[0]
+    if config.objective == "contrastive":
+        return sparse.csr_matrix((n_items, 0), dtype=np.float32)
     counts = np.asarray((tags > 0).sum(axis=0)).ravel()
     kept = np.flatnonzero((counts >= FEWEST_OF_A_TAG) & (counts < n_items))
     kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")][:MOST_TAGS])
     found = sparse.csr_matrix(tags[:, kept], dtype=np.float32)
     carried = np.diff(found.indptr)
-    enough = kept.size > 1 and (carried > 0).mean() >= ENOUGH_TAGGED
-    if config.objective == "tags" and kept.size < 2:
+    if kept.size < 2:
         raise DataError(
             f"the encoder lstm is to learn tags, and no two tags are carried by {FEWEST_OF_A_TAG} items or more: "
             'set objective = "contrastive"'
         )
-    if config.objective == "contrastive" or (config.objective == "auto" and not enough):
-        return sparse.csr_matrix((n_items, 0), dtype=np.float32)
     found.data = np.repeat(np.float32(1.0) / np.maximum(carried, 1).astype(np.float32), carried)
     return found
