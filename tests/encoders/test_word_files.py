@@ -13,7 +13,7 @@ from fuserec.data import packed
 from fuserec.encoders import word_files
 from fuserec.encoders.word_config import GloveConfig
 from fuserec.encoders.word_files import read_words
-from fuserec.errors import ConfigError, DataError
+from fuserec.errors import DataError
 from fuserec.run import RunOptions
 
 RUN = RunOptions(threads=1)
@@ -50,7 +50,7 @@ def zstd(data):
 def read(folder, data, name="vectors.txt", texts=TEXTS, **options):
     path = folder / name
     path.write_bytes(data)
-    return read_words(GloveConfig(path=path, **options), texts, RUNS, RUN)
+    return read_words(GloveConfig(**options), path, texts, RUNS, RUN)
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zstd])
@@ -144,14 +144,12 @@ def test_progress_and_cancellation(tmp_path, monkeypatch):
     path, told = tmp_path / "v.txt", []
     path.write_bytes(as_binary())
     run = RunOptions(progress=lambda label, done, total: told.append((done, total)))
-    read_words(GloveConfig(path=path), TEXTS, RUNS, run)
+    read_words(GloveConfig(), path, TEXTS, RUNS, run)
     assert told == [(2, 7), (4, 7), (6, 7)]
 
 
-def test_without_a_path_or_a_file(tmp_path):
-    with pytest.raises(ConfigError, match="path is needed"):
-        read_words(GloveConfig(), TEXTS, RUNS, RUN)
+def test_without_a_file(tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        read_words(GloveConfig(path=tmp_path / "nothing.txt"), TEXTS, RUNS, RUN)
+        read_words(GloveConfig(), tmp_path / "nothing.txt", TEXTS, RUNS, RUN)
     with pytest.raises(DataError, match="is a folder"):
-        read_words(GloveConfig(path=tmp_path), TEXTS, RUNS, RUN)
+        read_words(GloveConfig(), tmp_path, TEXTS, RUNS, RUN)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from fuserec.encoders.word_config import FastTextConfig, SifConfig, Word2VecConfig
-from fuserec.encoders.word_training import train_words
+from fuserec.encoders.word_config import FastTextConfig, GloveConfig, SifConfig, Word2VecConfig
+from fuserec.encoders.word_training import together, train_glove, train_words
 from fuserec.encoders.word_vectors import WordVectorEncoder, common_directions
 from fuserec.encoders.words import Words
 from fuserec.errors import DataError, ModelFormatError, RequestError
@@ -96,19 +96,36 @@ NAMES = ("couch", "sofa", "tea", "mate", "lamp", "light")
 
 
 def right(texts, config):
-    words, table = train_words(texts, config, RUNS, RUN)
+    train = train_glove if isinstance(config, GloveConfig) else train_words
+    words, table = train(texts, config, RUNS, RUN)
     return sum(nearest(words, table, q, [n for n in NAMES if n != q]) == answer for q, answer in PAIRS)
 
 
-@pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
-def test_words_in_the_same_contexts_end_up_beside_each_other(architecture):
-    config = Word2VecConfig(architecture=architecture, **SMALL)
+OF_EACH = [
+    Word2VecConfig(**SMALL),
+    Word2VecConfig(architecture="cbow", **SMALL),
+    FastTextConfig(**SMALL),
+    GloveConfig(embedding_dim=24, epochs=60, min_count=1, window=3),
+]
+
+
+@pytest.mark.parametrize("config", OF_EACH, ids=["skipgram", "cbow", "fasttext", "glove"])
+def test_words_in_the_same_contexts_end_up_beside_each_other(config):
     assert right(synonyms(), config) == 6
 
 
-def test_shuffled_text_teaches_nothing():
-    found = [right(synonyms(seed, shuffled=True), Word2VecConfig(**SMALL)) for seed in range(3)]
+@pytest.mark.parametrize("config", OF_EACH, ids=["skipgram", "cbow", "fasttext", "glove"])
+def test_shuffled_text_teaches_nothing(config):
+    found = [right(synonyms(seed, shuffled=True), config) for seed in range(3)]
     assert sum(found) <= 9  # 18 questions with five answers each: 3.6 by chance
+
+
+def test_words_together_by_hand():
+    flat, indptr = np.array([0, 1, 2, 1, 0], np.int32), np.array([0, 3, 5])
+    found = together(flat, indptr, 3, 2).toarray()
+    np.testing.assert_allclose(
+        found, [[0, 2, 0.5], [2, 0, 1], [0.5, 1, 0]]
+    )  # "a b c", "b a"; no window leaves a text
 
 
 def test_fasttext_reads_a_misspelt_word():

@@ -10,13 +10,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from fuserec.encoders.base import WeightsError
+from fuserec.encoders.base import Vectors, WeightsError
 from fuserec.encoders.lexical import LexicalConfig
 from fuserec.encoders.lstm import LstmEncoder
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
 from fuserec.encoders.word_files import read_words
-from fuserec.encoders.word_training import train_words
+from fuserec.encoders.word_training import train_glove, train_words
 from fuserec.encoders.word_vectors import WordVectorEncoder
+from fuserec.encoders.words import Words
 from fuserec.errors import ConfigError, MissingExtraError, ModelFormatError
 from fuserec.run import RunOptions
 
@@ -71,10 +72,7 @@ def text_encoder(
         raise ConfigError(
             "the encoder lstm has to be trained first: fit a Recommender, or call fuserec.features.item_features"
         )
-    if config.kind == "glove":
-        found, table = read_words(config.glove, texts, words.ngrams, run)
-    else:
-        found, table = train_words(texts, getattr(config, config.kind), words.ngrams, run)
+    found, table = _vectors(config, texts, words.ngrams, run)
     encoder = WordVectorEncoder.over(config.kind, found, table, texts, config.sif, run, made_from)
     _tell(encoder.facts)
     return encoder
@@ -116,6 +114,17 @@ def _loaded(config: SentenceConfig, run: RunOptions, required: bool) -> Sentence
             raise
         log.warning("no language model reads the text, words alone do: %s", error)
         return None
+
+
+def _vectors(
+    config: SentenceConfig, texts: Sequence[str], runs: tuple[int, int], run: RunOptions
+) -> tuple[Words, Vectors]:
+    """Return words and their vectors, read or trained."""
+    if config.kind == "glove" and config.glove.path is not None:
+        return read_words(config.glove, config.glove.path, texts, runs, run)
+    if config.kind == "glove":
+        return train_glove(texts, config.glove, runs, run)
+    return train_words(texts, config.fasttext if config.kind == "fasttext" else config.word2vec, runs, run)
 
 
 def _tell(facts: Mapping[str, Any]) -> None:

@@ -33,8 +33,8 @@ class SentenceConfig(BaseModel):
 
     kind: Literal["language_model", "word2vec", "fasttext", "glove", "lstm"] = Field(
         default="language_model",
-        description="language_model: a pretrained one, by the keys below. word2vec, fasttext, lstm: trained on the "
-        "catalogue's own text. glove: word vectors from a file. Each of these by the table of its name.",
+        description="language_model: a pretrained one, by the keys below. word2vec, fasttext, glove, lstm: trained on "
+        "the catalogue's own text, each by the table of its name; glove reads word vectors from a file too.",
     )
 
     model: str = Field(
@@ -71,7 +71,7 @@ class SentenceConfig(BaseModel):
         description="fastText on the catalogue's text: unseen words have vectors too.",
     )
     glove: GloveConfig = Field(
-        default=GloveConfig(), description="Word vectors from a file in GloVe's or Word2Vec's format."
+        default=GloveConfig(), description="Word vectors from a file, or GloVe on the catalogue's text."
     )
     lstm: LstmConfig = Field(
         default=LstmConfig(), description="An LSTM on the catalogue's text (extra 'deep' for the fit)."

@@ -70,11 +70,12 @@ class FastTextConfig(Word2VecConfig):
 
 
 class GloveConfig(Settings):
-    """Word vectors read from a file."""
+    """Word vectors read from a file, or GloVe on the catalogue's own text."""
 
     path: Path | None = Field(
         default=None,
-        description="A file in GloVe's text format or Word2Vec's text or binary format, plain or packed.",
+        description="A file in GloVe's text format or Word2Vec's text or binary format, plain or packed; left out: "
+        "trained on the catalogue's text, by the keys from embedding_dim on.",
     )
     format: Literal["auto", "text", "binary"] = Field(
         default="auto", description="auto: told from how the file begins."
@@ -86,6 +87,17 @@ class GloveConfig(Settings):
         description="Words of the file that no item holds, but that queries may use: this many of the first ones are "
         "kept too, and stored in the model.",
     )
+    embedding_dim: int = Field(default=128, ge=2, le=2048, description="Length of a vector.")
+    window: int = Field(
+        default=8, ge=1, le=100, description="Words to either side that count, one n words away as 1/n."
+    )
+    x_max: float = Field(default=10.0, gt=0, description="Pairs that occur together as often weigh the same.")
+    weight_power: float = Field(
+        default=0.75, ge=0, le=1, description="Rarer ones weigh (count / x_max)^this."
+    )
+    min_count: int = Field(default=2, ge=1, description="Words that occur less often have no vector.")
+    epochs: int = Field(default=25, ge=1, description="Passes over the pairs.")
+    learning_rate: float = Field(default=0.05, gt=0, le=1, description="Of AdaGrad.")
 
 
 class LstmConfig(Settings):

@@ -18,7 +18,7 @@ from fuserec.encoders.base import Vectors
 from fuserec.encoders.lexical import fold, tokenize
 from fuserec.encoders.word_config import GloveConfig
 from fuserec.encoders.words import Words
-from fuserec.errors import ConfigError, DataError
+from fuserec.errors import DataError
 from fuserec.run import RunOptions
 
 MOST_WORDS = 50_000_000
@@ -33,7 +33,7 @@ Row = tuple[bytes, int, bytes]
 
 
 def read_words(
-    config: GloveConfig, texts: Sequence[str], runs: tuple[int, int], run: RunOptions
+    config: GloveConfig, path: Path, texts: Sequence[str], runs: tuple[int, int], run: RunOptions
 ) -> tuple[Words, Vectors]:
     """Read the vectors of a catalogue's words, and of the first other words of the file.
 
@@ -42,6 +42,7 @@ def read_words(
     Parameters
     ----------
     config : GloveConfig
+    path : Path
     texts : sequence of str
         Of all items.
     runs : (int, int)
@@ -57,17 +58,11 @@ def read_words(
 
     Raises
     ------
-    ConfigError
-        Where no file is named.
     DataError
         Where the file is missing, damaged or absurd, or holds no word of the catalogue.
     """
-    if config.path is None:
-        raise ConfigError(
-            "[features.sentence.glove]: path is needed: a file of word vectors in GloVe's or Word2Vec's format"
-        )
     catalogue = Words.of([tokenize(text, runs) for text in texts], runs)
-    path, kept, others = config.path.expanduser(), dict[str, np.ndarray](), 0
+    path, kept, others = path.expanduser(), dict[str, np.ndarray](), 0
     with reading(path) as file:
         opened = VectorFile(file, path, config.format)
         for raw, number, vector in opened:

@@ -1,4 +1,4 @@
-"""Word vectors trained on a catalogue's own text: Word2Vec and fastText."""
+"""Word vectors trained on a catalogue's own text: Word2Vec, fastText and GloVe."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fuserec.encoders.base import Vectors
-from fuserec.encoders.word_config import FastTextConfig, Word2VecConfig
+from fuserec.encoders.lexical import tokenize
+from fuserec.encoders.word_config import FastTextConfig, GloveConfig, Word2VecConfig
 from fuserec.encoders.words import Words, packed
 from fuserec.errors import DataError
 from fuserec.numerics.hashing import hash_rows, normal_rows, reseed
@@ -51,19 +53,12 @@ def train_words(
     DataError
         Where no two words stand beside each other.
     """
-    from fuserec.encoders.lexical import tokenize
-
     tokens = [tokenize(text, runs) for text in texts]
     if isinstance(config, FastTextConfig):
         words = Words.of(tokens, runs, config.min_count, config.char_ngrams, config.max_ngrams)
     else:
         words = Words.of(tokens, runs, config.min_count)
-    flat, indptr = _numbered(tokens, words)
-    if not (np.diff(indptr) > 1).any():
-        raise DataError(
-            f"the items' texts hold no two words, of {config.min_count} occurrences or more, beside each other: "
-            "there is nothing to train word vectors on; lower min_count, or choose another encoder"
-        )
+    flat, indptr = _numbered(tokens, words, config.min_count)
     reading = words.reading(words.terms)
     table = _start(words, config.embedding_dim, run.seed)
     outputs = np.zeros((len(words.terms), config.embedding_dim), np.float32)
@@ -112,10 +107,69 @@ def _train(
         run.progress("training word vectors", epoch + 1, config.epochs)
 
 
-def _numbered(tokens: Sequence[Sequence[str]], words: Words) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Return the rows of all words that have one, text after text, and where each text begins."""
+def train_glove(
+    texts: Sequence[str], config: GloveConfig, runs: tuple[int, int], run: RunOptions
+) -> tuple[Words, Vectors]:
+    """Train GloVe; a word's vector is the sum of both that it has, as in the paper.
+
+    Parameters, results and errors as of :func:`train_words`.
+    """
+    from fuserec.numerics.glove import glove_pass
+
+    tokens = [tokenize(text, runs) for text in texts]
+    words = Words.of(tokens, runs, config.min_count)
+    pairs = together(*_numbered(tokens, words, config.min_count), len(words.terms), config.window)
+    rng, dim = run.rng("word vectors"), config.embedding_dim
+    parts = [_start(words, dim + 1, seed) for seed in (run.seed, run.seed + 1)]
+    squares = [np.ones_like(part) for part in parts]
+    for epoch in range(config.epochs):
+        run.check()
+        order = rng.permutation(pairs.nnz)
+        glove_pass(
+            pairs.row,
+            pairs.col,
+            pairs.data,
+            order,
+            *parts,
+            *squares,
+            config.x_max,
+            config.weight_power,
+            config.learning_rate,
+        )
+        run.progress("training word vectors", epoch + 1, config.epochs)
+    return words, np.ascontiguousarray(parts[0][:, :dim] + parts[1][:, :dim])
+
+
+def together(
+    flat: NDArray[np.int32], indptr: NDArray[np.int64], n_words: int, window: int
+) -> sparse.coo_matrix:
+    """Return COO float32 (n_words, n_words): how often words stand in each other's windows, n words apart as 1/n."""
+    text_of = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+    total = sparse.csr_matrix((n_words, n_words), dtype=np.float32)
+    for apart in range(1, window + 1):
+        inside = np.flatnonzero(text_of[apart:] == text_of[:-apart])
+        share = np.full(inside.size, 1.0 / apart, np.float32)
+        total = total + sparse.csr_matrix((share, (flat[inside], flat[inside + apart])), shape=total.shape)
+    return sparse.coo_matrix(total + total.T)
+
+
+def _numbered(
+    tokens: Sequence[Sequence[str]], words: Words, min_count: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the rows of all words that have one, text after text, and where each text begins.
+
+    Raises
+    ------
+    DataError
+        Where no two of them stand beside each other.
+    """
     known = [[row for word in cut if (row := words.index(word)) >= 0] for cut in tokens]
     indptr = np.concatenate([[0], np.cumsum([len(cut) for cut in known], dtype=np.int64)]).astype(np.int64)
+    if not (np.diff(indptr) > 1).any():
+        raise DataError(
+            f"the items' texts hold no two words, of {min_count} occurrences or more, beside each other: "
+            "there is nothing to train word vectors on; lower min_count, or choose another encoder"
+        )
     return np.array([row for cut in known for row in cut], dtype=np.int32), indptr
 
 
