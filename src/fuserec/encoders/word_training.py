@@ -120,8 +120,8 @@ def train_glove(
     words = Words.of(tokens, runs, config.min_count)
     pairs = together(*_numbered(tokens, words, config.min_count), len(words.terms), config.window)
     rng, dim = run.rng("word vectors"), config.embedding_dim
-    parts = [_start(words, dim + 1, seed) for seed in (run.seed, run.seed + 1)]
-    squares = [np.ones_like(part) for part in parts]
+    vectors, contexts = (_start(words, dim + 1, seed) for seed in (run.seed, run.seed + 1))
+    vector_squares, context_squares = np.ones_like(vectors), np.ones_like(contexts)
     for epoch in range(config.epochs):
         run.check()
         order = rng.permutation(pairs.nnz)
@@ -130,14 +130,16 @@ def train_glove(
             pairs.col,
             pairs.data,
             order,
-            *parts,
-            *squares,
+            vectors,
+            contexts,
+            vector_squares,
+            context_squares,
             config.x_max,
             config.weight_power,
             config.learning_rate,
         )
         run.progress("training word vectors", epoch + 1, config.epochs)
-    return words, np.ascontiguousarray(parts[0][:, :dim] + parts[1][:, :dim])
+    return words, np.ascontiguousarray(vectors[:, :dim] + contexts[:, :dim])
 
 
 def together(
@@ -145,11 +147,11 @@ def together(
 ) -> sparse.coo_matrix:
     """Return COO float32 (n_words, n_words): how often words stand in each other's windows, n words apart as 1/n."""
     text_of = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
-    total = sparse.csr_matrix((n_words, n_words), dtype=np.float32)
-    for apart in range(1, window + 1):
-        inside = np.flatnonzero(text_of[apart:] == text_of[:-apart])
-        share = np.full(inside.size, 1.0 / apart, np.float32)
-        total = total + sparse.csr_matrix((share, (flat[inside], flat[inside + apart])), shape=total.shape)
+    inside = [np.flatnonzero(text_of[apart:] == text_of[:-apart]) for apart in range(1, window + 1)]
+    before = np.concatenate(inside)
+    after = np.concatenate([at + apart for apart, at in enumerate(inside, 1)])
+    shares = np.concatenate([np.full(at.size, 1.0 / apart, np.float32) for apart, at in enumerate(inside, 1)])
+    total = sparse.csr_matrix((shares, (flat[before], flat[after])), shape=(n_words, n_words))
     return sparse.coo_matrix(total + total.T)
 
 

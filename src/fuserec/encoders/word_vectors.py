@@ -118,7 +118,8 @@ class WordVectorEncoder:
         if isinstance(texts, str):
             raise RequestError("texts must be a list of texts, got one text: pass [text]")
         means = self.means(texts, run)
-        return unit_rows(means - (means @ self.components.T) @ self.components)
+        common = np.asarray((means @ self.components.T) @ self.components, dtype=np.float32)
+        return unit_rows(means - common)
 
     def means(self, texts: Sequence[str], run: RunOptions) -> Vectors:
         """Return float32 (len(texts), dim): the weighted means, the common directions still in them."""

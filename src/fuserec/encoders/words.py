@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fuserec.encoders.base import State
+from fuserec.encoders.base import Arrays, State
 from fuserec.encoders.lexical import tokenize
 
 LONGEST = 64
@@ -138,7 +138,7 @@ class Words:
 
     def state(self) -> State:
         """Return arrays and JSON."""
-        arrays = {"counts": self.counts}
+        arrays: Arrays = {"counts": self.counts}
         for name, strings in (("terms", self.terms), ("ngrams", self.ngrams)):
             arrays[name], arrays[f"{name}.offsets"] = packed(strings)
         return arrays, {"total": self.total, "runs": self.runs, "sizes": self.sizes}

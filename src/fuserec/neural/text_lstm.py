@@ -283,7 +283,7 @@ def _learnable(tags: sparse.csr_matrix, config: LstmConfig) -> sparse.csr_matrix
     """
     n_items = tags.shape[0]
     if config.objective == "contrastive":
-        return sparse.csr_matrix((n_items, 0), dtype=np.float32)
+        return sparse.csr_matrix(np.empty((n_items, 0), np.float32))
     counts = np.asarray((tags > 0).sum(axis=0)).ravel()
     kept = np.flatnonzero((counts >= FEWEST_OF_A_TAG) & (counts < n_items))
     kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")][:MOST_TAGS])

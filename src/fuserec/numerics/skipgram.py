@@ -6,6 +6,8 @@ n-grams (fastText). One thread, and random numbers of its own, so that equal inp
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fuserec.numerics.jit import kernel
@@ -15,7 +17,7 @@ _UNIT = 2.0**-53
 
 
 @kernel(inline=True)
-def _drawn(state: np.ndarray) -> np.uint64:
+def _drawn(state: np.ndarray) -> Any:
     """Return the next number of SplitMix64 (Steele et al. 2014); ``state`` is uint64 (1,)."""
     state[0] += _STEP
     z = state[0]
@@ -25,7 +27,7 @@ def _drawn(state: np.ndarray) -> np.uint64:
 
 
 @kernel(inline=True)
-def _below(state: np.ndarray, n: int) -> int:
+def _below(state: np.ndarray, n: int) -> Any:
     """Return a whole number in [0, n)."""
     return np.int64(_drawn(state) >> np.uint64(33)) % n
 
