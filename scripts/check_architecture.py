@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "additions",
         "answers",
         "config",
+        "features",
         "filters",
         "reasons",
         "requests",

@@ -38,6 +38,7 @@ from fuserec.run import RunOptions
 from fuserec.scorers import scorer_class
 
 if TYPE_CHECKING:
+    from fuserec.encoders.choice import TextEncoder
     from fuserec.types import Arrays, Meta, State
 
 FORMAT = 1
@@ -121,13 +122,13 @@ def check_destination(folder: Path) -> None:
         raise DataError(f"{folder}: is not empty and not a model folder; name a new folder") from None
 
 
-def _bundled(folder: Path, encoder: SentenceEncoder | None, wanted: bool) -> str | None:
+def _bundled(folder: Path, encoder: TextEncoder | None, wanted: bool) -> str | None:
     """Return the folder inside the model that holds the language model, copied there if wanted; None without.
 
     One that the model folder holds already is kept: a model that was passed on with its encoder stays whole
     when it is updated.
     """
-    if encoder is None:
+    if not isinstance(encoder, SentenceEncoder):  # any other lies in the model anyway
         return None
     digest = hashlib.blake2b(encoder.fingerprint.encode("utf-8"), digest_size=8).hexdigest()
     name = f"{ENCODER}{digest}"
