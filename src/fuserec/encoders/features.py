@@ -15,8 +15,8 @@ from fuserec.data.query import TextVectors
 from fuserec.encoders.augment import AugmentConfig, Variation, Varied
 from fuserec.encoders.base import Vectors, WeightsError
 from fuserec.encoders.cache import CacheConfig, CachedEncoder
-from fuserec.encoders.codes import CodesConfig, SemanticIds, codebook_size
 from fuserec.encoders.choice import TextEncoder, restored, text_encoder
+from fuserec.encoders.codes import CodesConfig, SemanticIds, codebook_size
 from fuserec.encoders.lexical import LexicalConfig, LexicalEncoder
 from fuserec.encoders.recent import RecentVectors
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
