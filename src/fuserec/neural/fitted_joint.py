@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -112,32 +112,28 @@ class FittedJoint:
     @cached_property
     def targets(self) -> np.ndarray:
         """float32 (n_items, d · heads): what stands for the items, the heads side by side."""
-        return self._targets(slice(None))
+        described, ids = self.described, self.ids
+        both, added = np.concatenate([described, ids], axis=1), described + ids
+        blocks: list[np.ndarray] = []
+        for head in self.heads:
+            blocks.append(described if head == "content" else added)
+            if head == "deep":
+                blocks[-1] = _through(self.tower_j, both, added)
+        return np.ascontiguousarray(np.concatenate(blocks, axis=1), np.float32)
+
+    def people(self, u: np.ndarray) -> np.ndarray:
+        """Return float32 (n, d · heads): what stands for people, times the weight of each head."""
+        blocks: list[np.ndarray] = []
+        for head, weight in zip(HEADS, self.weights.astype(np.float32), strict=True):
+            if weight > 0:
+                mine = u @ self.state if head == "feedback" else u
+                blocks.append(weight * (_through(self.tower_u, u, u) if head == "deep" else mine))
+        return np.concatenate(blocks, axis=1)
 
     @property
     def offset(self) -> float:
         """The constant of the joint logit."""
         return float(self.weights @ self.offsets)
-
-    def _targets(self, items: slice) -> np.ndarray:
-        """Return what stands for some items."""
-        described, ids = self.described[items], self.ids[items]
-        side = {
-            "content": lambda: described,
-            "deep": lambda: _through(self.tower_j, np.concatenate([described, ids], axis=1), described + ids),
-            "feedback": lambda: described + ids,
-        }
-        return np.ascontiguousarray(np.concatenate([side[head]() for head in self.heads], axis=1), np.float32)
-
-    def people(self, u: np.ndarray) -> np.ndarray:
-        """Return float32 (n, d · heads): what stands for people, times the weight of each head."""
-        side = {
-            "content": lambda: u,
-            "deep": lambda: _through(self.tower_u, u, u),
-            "feedback": lambda: u @ self.state,
-        }
-        weight = dict(zip(HEADS, self.weights.astype(np.float32), strict=True))
-        return np.concatenate([weight[head] * side[head]() for head in self.heads], axis=1)
 
     def logits(self, u: np.ndarray, items: np.ndarray | None) -> np.ndarray:
         """Return float32 (n, m): joint logits of u (n, d) for the catalogue or candidates (m,) or (n, m)."""
@@ -207,16 +203,14 @@ class FittedJoint:
     def from_arrays(cls, arrays: Arrays, kind: str) -> FittedJoint:
         """Rebuild what :meth:`state_arrays` gave; ``kind`` is that of the ratings."""
         plain = [f.name for f in fields(cls) if f.name not in ("tower_u", "tower_j", "ratings", "basis")]
-        values = {name: arrays[name] for name in plain}
+        values: dict[str, Any] = {name: arrays[name] for name in plain}
         for name in ("known", "trained"):
             values[name] = values[name].astype(bool)
-        towers = {
-            name: (arrays[f"{name}.0"], arrays[f"{name}.1"], arrays[f"{name}.2"])
-            for name in ("tower_u", "tower_j")
-        }
+        for name in ("tower_u", "tower_j"):
+            values[name] = tuple(arrays[f"{name}.{place}"] for place in range(3))
         centre, unit = arrays["ratings.scale"].tolist()
         ratings = Ratings(kind, arrays["ratings.levels"], arrays["ratings.thresholds"], centre, unit)
-        return cls(**values, **towers, ratings=ratings, basis=TextBasis.from_arrays(arrays))
+        return cls(**values, ratings=ratings, basis=TextBasis.from_arrays(arrays))
 
 
 def _through(tower: Tower, x: np.ndarray, straight: np.ndarray) -> np.ndarray:

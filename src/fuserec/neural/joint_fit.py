@@ -235,6 +235,6 @@ def _key(config: JointConfig, data: Dataset, features: ItemFeatures, run: RunOpt
         data=data.fingerprint,
         features=features.config.model_dump(mode="json"),
         encoder=None if features.sentence_encoder is None else features.sentence_encoder.fingerprint,
-        config=config.model_dump(mode="json", exclude={"score", "sharpness"}),
+        config=config.model_dump(mode="json", exclude={"recency", "score", "sharpness"}),
         seed=run.seed,
     )

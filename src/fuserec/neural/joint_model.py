@@ -50,7 +50,7 @@ class Shape:
 
 
 class Tower(nn.Module):
-    """out = first d inputs' sum + relu(x W₁ + b) W₂: a hidden layer beside the straight way.
+    """out = the sum of the blocks of x + relu(x W₁ + b) W₂: a hidden layer beside the straight way.
 
     Parameters
     ----------
@@ -69,8 +69,9 @@ class Tower(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return float (n, dim)."""
-        straight = x.unflatten(1, (-1, self.dim)).sum(dim=1)
-        return straight + functional.relu(x @ self.first + self.bias) @ self.second
+        straight = x.reshape(x.shape[0], -1, self.dim).sum(dim=1)
+        out: torch.Tensor = straight + functional.relu(x @ self.first + self.bias) @ self.second
+        return out
 
 
 class JointModel(nn.Module):

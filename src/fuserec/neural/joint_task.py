@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -131,7 +131,8 @@ class JointTask:
                 found["feedback"] = self._feedback(side, scene)
             else:
                 found["feedback"] = self._feedback(sides["feedback"], scene)
-        return self.model.balance(found)
+        total: torch.Tensor = self.model.balance(found)
+        return total
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         """Return an array on the device."""
@@ -269,11 +270,11 @@ class JointTask:
         at = self._tensor(self.trained)
         described, ids = described[at], None if ids is None else ids[at]
         weights = self.model.balance.weights()
-        reading = Reading("earlier", self.config.recency, self.config.normalization, self.config.max_length)
+        earlier = replace(self.reading, context="earlier")
         found = []
         for lo in range(0, len(held), 512):
             some = held.take(np.arange(lo, min(lo + 512, len(held))))
-            bags = some.bags(histories, reading, shown=True)
+            bags = some.bags(histories, earlier, shown=True)
             z = self._said(some)
             u = self.model.users(bags, None if z is None else self._tensor(z))
             sides = self.model.sides(u, described, ids)

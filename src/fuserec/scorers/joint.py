@@ -37,16 +37,16 @@ class Joint(Scorer):
 
     Trained by L = λ_C L_C + λ_D L_D + λ_S L_S over pairs P of a user u and an item x_j. L_C is the cross-entropy of
     l_C = ⟨u; F(x_j)⟩, F a trainable map of the item's frozen text features; L_D the negative log likelihood of a deep
-    model of u, F(x_j) and an id (or a softmax over the next item); L_S the cross-entropy of a feedback model q on logged
-    actions, weighted by 1 / propensity where impressions tell it (or an off-policy corrected policy gradient). What
-    people have not taken is drawn and counts ``unknown_weight``: unknown is not dislike.
+    model of u, F(x_j) and an id (or a softmax over the next item); L_S the cross-entropy of a feedback model q on
+    logged actions, weighted by 1 / propensity where impressions tell it (or an off-policy corrected policy gradient).
+    What people have not taken is drawn and counts ``unknown_weight``: unknown is not dislike.
 
     u is made of the query alone: Σ strength_i read_i over the history, plus what its words say, plus what all people
     share. The deep head runs u and the item through a hidden layer each before they are multiplied, so that the whole
     catalogue is one matrix product. With ``score = "logit"`` and without hidden layers evidence is exact.
 
-    Items without training pairs are known by their text. Abstains on items without text and pairs, and where nothing that
-    it knows was taken or said.
+    Items without training pairs are known by their text. Abstains on items without text and pairs, and where nothing
+    that it knows was taken or said.
     """
 
     name: ClassVar[str] = "joint"
@@ -121,7 +121,7 @@ class Joint(Scorer):
         model = self._model
         said, spoke = model.said(q.text, len(q))
         x = q.csr(self._strengths(q), model.known.size)
-        speaks = model.read.any(axis=1)
+        speaks = np.asarray(model.read.any(axis=1))
         heard = speaks[q.items] & (q.weights != 0) & (q.steps < self.config.max_length)
         history = np.bincount(q.rows[heard], minlength=len(q)) > 0
         return np.asarray(x @ model.read + said + model.constant, np.float32), history | spoke
