@@ -75,10 +75,11 @@ class JointConfig(Settings):
         json_schema_extra={"tune": False},
     )
     top_k: int = Field(
-        default=1,
+        default=10,
         ge=1,
         le=1000,
-        description="policy_gradient: the list has this many places (top-K correction); 1 makes none.",
+        description="policy_gradient: places of the list (top-K correction). With 1 the policy earns most by always "
+        "showing one thing, and the rest of its ranking says nothing.",
         json_schema_extra={"tune": False},
     )
     head: Literal["mlp", "dot"] = Field(
