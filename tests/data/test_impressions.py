@@ -46,8 +46,10 @@ def impressions(rows):
     )
 
 
-TAKEN = [("ann", item, day) for day, item in enumerate("abcd")] + [
-    ("bob", i, d) for d, i in enumerate("bcda")
+TAKEN = [
+    (user, item, day)
+    for user, items in (("ann", "abcd"), ("bob", "bcda"), ("cat", "dabc"))
+    for day, item in enumerate(items)
 ]
 SHOWN = [
     ("ann", "b", 0.5, 0.5, 1.0),  # of validation and test nothing

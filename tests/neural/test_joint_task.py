@@ -93,7 +93,7 @@ class TestPairs:
     def test_impressions_see_what_came_before_them(self):
         rows = [
             ("u0", "i5", 1.5, 0.25, 1.0),
-            ("u0", "i2", 2.0, None, 0.0),  # at the very moment of an event: that one is not past
+            ("u0", "i4", 2.0, None, 0.0),  # at the very moment of an event: that one is not past
             ("u0", "i1", None, 0.5, 1.0),
             ("nobody", "i3", 1.0, 0.5, 0.0),
             ("u1", "no such item", 1.0, 0.5, 1.0),
@@ -101,7 +101,7 @@ class TestPairs:
         ]
         data = shown(self.DATA, rows)
         pairs = joint_pairs.impression_pairs(data, nothing_said(data))
-        assert pairs.item.tolist() == [5, 2, 1, 3]
+        assert pairs.item.tolist() == [5, 4, 1, 3]
         assert pairs.label.tolist() == [1, 0, 1, 0]
         np.testing.assert_array_equal(pairs.propensity, np.float32([0.25, np.nan, 0.5, 0.5]))
         bags = pairs.bags(histories_of(data), Reading("earlier", 1.0, 0.0, 50))
