@@ -304,3 +304,17 @@ print(repr(model.score(q).values[0].tolist()), len(model.evidence(q, np.array([[
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     values = np.array([float(text) for text in done.stdout.split("]")[0].strip("[").split(",")])
     np.testing.assert_allclose(values, model.score(QueryBatch.of_histories([[3, 6]])).values[0], rtol=1e-5)
+
+
+@pytest.mark.skipif(not pytest.importorskip("torch").cuda.is_available(), reason="PyTorch sees no GPU here")
+@pytest.mark.parametrize(
+    "options", [{}, {"deep_loss": "next_item", "feedback_loss": "policy_gradient"}], ids=str
+)
+def test_a_gpu_learns_the_same(options):
+    data = tastes_dataset()
+    features, q = small_features(data, RUN), QueryBatch.of_histories([[3, 6], [4, 7], [5, 8]])
+    scorer = create("joint", {**SMALL, **options, "id_dropout": 0.0})
+    for device in ("cpu", "cuda"):
+        values = scorer.fit(data, features, replace(RUN, device=device)).score(q).values[:, 9:]
+        best = np.argsort(-values, axis=1)[:, :10] % 3
+        assert (best == np.arange(3)[:, None]).all(), device
