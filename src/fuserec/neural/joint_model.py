@@ -137,9 +137,11 @@ class JointModel(nn.Module):
             u = u + summed[1] @ self.by_text
         return u if z is None else u + z @ self.by_words
 
-    def items(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return F(x), float (n_items, d), and ids, float (n_items, d), where a head reads them."""
-        return self.text @ self.features + self.common, None if self.ids is None else self.ids()
+    def items(self, at: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return F(x), float (m, d), and ids, float (m, d), where a head reads them: of all items or those ``at``."""
+        text = self.text if at is None else self.text[at]
+        ids = None if self.ids is None else self.ids()
+        return text @ self.features + self.common, ids if ids is None or at is None else ids[at]
 
     def sides(
         self, u: torch.Tensor, described: torch.Tensor, ids: torch.Tensor | None

@@ -114,9 +114,7 @@ class JointTask:
         shown = self.material.shown.take(logged)
         judged = np.concatenate([pairs.item, unknown, shown.item])
         items = self.trained if self.whole else np.unique(judged)
-        described, ids = self.model.items()
-        at = self._tensor(items)
-        described, ids = described[at], None if ids is None else ids[at]
+        described, ids = self.model.items(self._tensor(items))
         sides = self.model.sides(self._users(pairs, rng), described, ids)
         scene = _Scene(pairs, unknown, items, self._free(pairs, unknown))
         found: dict[Head, torch.Tensor] = {}
@@ -266,9 +264,7 @@ class JointTask:
         held, histories = self.material.held, self.material.histories
         if not len(held):
             return None
-        described, ids = self.model.items()
-        at = self._tensor(self.trained)
-        described, ids = described[at], None if ids is None else ids[at]
+        described, ids = self.model.items(self._tensor(self.trained))
         weights = self.model.balance.weights()
         earlier = replace(self.reading, context="earlier")
         found = []
