@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from fuserec.data.impressions import no_impressions
 from fuserec.data.query import QueryBatch
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import DEFAULT_WEIGHTS
@@ -141,6 +142,8 @@ class Dataset:
     searches : Searches
         Ordered like the interactions.
     info : DatasetInfo
+    impressions : polars.DataFrame
+        What was shown: :func:`fuserec.data.impressions.no_impressions` has its columns.
     """
 
     users: Vocabulary
@@ -151,6 +154,7 @@ class Dataset:
     links: pl.DataFrame
     searches: Searches = field(default_factory=Searches.none)
     info: DatasetInfo = field(default_factory=DatasetInfo)
+    impressions: pl.DataFrame = field(default_factory=no_impressions)
 
     @classmethod
     def from_frames(
@@ -160,6 +164,7 @@ class Dataset:
         users: Any = None,
         links: Any = None,
         *,
+        impressions: Any = None,
         name: str = "dataset",
     ) -> Dataset:
         """Return the cleaned dataset of pandas, polars or pyarrow frames with the columns of a dataset folder.
@@ -168,7 +173,7 @@ class Dataset:
         """
         from fuserec.data.frames import from_frames
 
-        return from_frames(interactions, items, users, links, name=name)[0]
+        return from_frames(interactions, items, users, links, impressions=impressions, name=name)[0]
 
     def __post_init__(self) -> None:
         if self.item_table.height != len(self.items) or self.user_table.height != len(self.users):
@@ -313,6 +318,7 @@ class Dataset:
             user_table=self.user_table[np.flatnonzero(kept)],
             interactions=replace(rows, user=moved[rows.user].astype(np.int32)),
             searches=replace(searches, user=moved[searches.user].astype(np.int32)),
+            impressions=self.impressions.filter(self.impressions["user_id"] != self.users.ids()[user]),
         )
 
     def extended(self, new: Dataset) -> Dataset:
@@ -347,6 +353,7 @@ class Dataset:
             user_table=merged_table(self.user_table, new.user_table, user_of, len(users)),
             links=pl.concat([self.links, new.links]).unique(maintain_order=True),
             searches=searches,
+            impressions=pl.concat([self.impressions, new.impressions]),
         )
 
     def _dated(self, times: np.ndarray) -> np.ndarray:
@@ -368,4 +375,6 @@ class Dataset:
         for table in (self.item_table, self.user_table, self.links):
             digest.update(table.write_json().encode("utf-8") if table.width else b"-")
         digest.update("\0".join(self.searches.text).encode("utf-8"))
+        if self.impressions.height:
+            digest.update(self.impressions.write_json().encode("utf-8"))
         return digest.hexdigest()

@@ -44,6 +44,7 @@ def evaluate(
     models: Sequence[str] = (),
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
+    reference: str | None = None,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -63,6 +64,8 @@ def evaluate(
         Where lists are cut.
     run : RunOptions
         Equal seeds give equal figures.
+    reference : str, optional
+        A reported model that all others are compared with, beside every fusion.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told)
+        results = _measured(dataset, configs, split, models, cuts, told, reference)
         tell(results, told)
     return results
 
@@ -92,6 +95,7 @@ def _measured(
     models: Sequence[str],
     cuts: tuple[int, ...],
     run: RunOptions,
+    reference: str | None,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
@@ -108,7 +112,7 @@ def _measured(
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
-    references = tuple(name for name in line_up.fusions if name in outcomes)
+    references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(

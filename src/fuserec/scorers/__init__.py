@@ -27,6 +27,7 @@ SCORERS: dict[str, str] = {
     "neural_cf": "neural_cf:NeuralCF",
     "history_attention": "history_attention:HistoryAttention",
     "meta_learned": "meta_learned:MetaLearned",
+    "joint": "joint:Joint",
     "content_map": "content_map:ContentMap",
     "debiased": "debiased:Debiased",
     "averaged": "averaged:Averaged",

@@ -114,6 +114,8 @@ class Scorer(ABC):
     capabilities: ClassVar[Capabilities]
     tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     """Hyperparameters that act on queries only, with values worth trying: no refit is needed to change them."""
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What an ablation leaves out or puts in its place: a name to the hyperparameters that it changes."""
 
     def __init__(self, config: Settings | None = None) -> None:
         self.config = config if config is not None else self.Config()

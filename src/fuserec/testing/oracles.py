@@ -243,6 +243,37 @@ def _branch(weights: dict[str, np.ndarray], end: np.ndarray, node: int, way: tup
     )
 
 
+def joint(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Softmax over the trained items of Σ λ_k logit_k / Σ λ_k, to the power of sharpness; item by item."""
+    c: Any = scorer.config
+    model: Any = vars(scorer)["_model"]
+    said, _ = model.said(q.text, len(q))
+    logits = np.zeros((len(q), train.n_items))
+    for row in range(len(q)):
+        events = range(int(q.indptr[row]), int(q.indptr[row + 1]))[-c.max_length :]
+        fade = {event: c.recency ** (events[-1] - event) for event in events}
+        u = model.constant.astype(np.float64) + said[row]
+        for event in events:
+            strength = float(q.weights[event]) * fade[event] / sum(fade.values()) ** c.normalization
+            u = u + strength * model.read[q.items[event]]
+        for item in range(train.n_items):
+            described, ids = (side[item].astype(np.float64) for side in (model.described, model.ids))
+            logit = {
+                "content": u @ described,
+                "deep": _tower(u, u, model.tower_u)
+                @ _tower(np.concatenate([described, ids]), described + ids, model.tower_j)
+                + model.offsets[1],
+                "feedback": (u @ model.state) @ (described + ids) + model.offsets[2],
+            }
+            logits[row, item] = sum(
+                weight * logit[name] for name, weight in zip(logit, model.weights, strict=True)
+            )
+    if c.score == "logit":
+        return logits
+    odds = np.exp(logits)
+    return np.asarray((odds / odds[:, model.trained].sum(axis=1, keepdims=True)) ** c.sharpness)
+
+
 ORACLES: dict[str, Oracle] = {
     "popularity": popularity,
     "ease": ease,
@@ -253,12 +284,19 @@ ORACLES: dict[str, Oracle] = {
     "svd": svd,
     "nmf": nmf,
     "content": content,
+    "joint": joint,
     "content_map": content_map,
     "generative": generative,
     "debiased": debiased,
     "averaged": averaged,
 }
 """The oracle of every scorer by name, for its default kind of hyperparameters."""
+
+
+def _tower(x: np.ndarray, straight: np.ndarray, matrices: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return straight + relu(x W + b) V; straight alone where there are no matrices."""
+    first, bias, second = (matrix.astype(np.float64) for matrix in matrices)
+    return straight + np.maximum(x @ first + bias, 0.0) @ second if first.size else straight
 
 
 def _positive(train: Dataset) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from fuserec.data.cleaning.events import NO_ITEM
+from fuserec.data.cleaning.graph import dataset_impressions, written_impressions
 from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import HALF_SECONDS, KINDS, TIMED, signed_weights, strongest
@@ -72,6 +73,7 @@ class Cleaned:
             self.links,
             self._searches(search),
             replace(info, weight_unit=unit),
+            dataset_impressions(self.impressions),
         )
 
     def _searches(self, search: pl.Series) -> Searches:
@@ -108,7 +110,7 @@ class Cleaned:
             data.user_table,
             data.item_table,
             data.links,
-            None,
+            written_impressions(data.impressions),
             data.info,
             repeats=not data.has_time,
         )
