@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import re
@@ -25,7 +24,8 @@ from pydantic import TypeAdapter, ValidationError
 from fuserec import __version__
 from fuserec.alone import alone
 from fuserec.config import RecommenderConfig
-from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
+from fuserec.data.dataset import ROW_ARRAYS, Dataset, DatasetInfo, Interactions, Searches
+from fuserec.data.tables import table_bytes, table_of
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import kind_weights
 from fuserec.encoders.features import ItemFeatures
@@ -224,15 +224,17 @@ def _anonymous(dataset: Dataset) -> Dataset:
     )
 
 
+_TABLES, _CONTEXT = ("item_table", "user_table", "links"), "interactions.context"
+
+
 def _dataset_state(dataset: Dataset) -> State:
     """Return ids, interactions, tables and searches as arrays."""
     arrays: Arrays = {**dataset.users.state("users"), **dataset.items.state("items")}
-    for name in Interactions.__dataclass_fields__:
+    for name in ROW_ARRAYS:
         arrays[f"interactions.{name}"] = getattr(dataset.interactions, name)
-    for name in ("item_table", "user_table", "links"):
-        buffer = io.BytesIO()
-        getattr(dataset, name).write_ipc(buffer)
-        arrays[name] = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+    arrays |= {name: table_bytes(getattr(dataset, name)) for name in _TABLES}
+    if dataset.interactions.context is not None:
+        arrays[_CONTEXT] = table_bytes(dataset.interactions.context)
     arrays["searches.user"], arrays["searches.time"] = dataset.searches.user, dataset.searches.time
     return arrays, {"searches": list(dataset.searches.text)}
 
@@ -240,15 +242,13 @@ def _dataset_state(dataset: Dataset) -> State:
 def _dataset(state: State, info: Meta) -> Dataset:
     """Rebuild the dataset."""
     arrays, meta = state
-    tables = {
-        name: pl.read_ipc(io.BytesIO(arrays[name].tobytes()))
-        for name in ("item_table", "user_table", "links")
-    }
+    tables = {name: table_of(arrays[name]) for name in _TABLES}
+    context = table_of(arrays[_CONTEXT]) if _CONTEXT in arrays else None
     about = TypeAdapter(DatasetInfo).validate_python({k: v for k, v in info.items() if k != "fingerprint"})
     return Dataset(
         Vocabulary.from_state(arrays, "users"),
         Vocabulary.from_state(arrays, "items"),
-        Interactions(*(arrays[f"interactions.{name}"] for name in Interactions.__dataclass_fields__)),
+        Interactions(*(arrays[f"interactions.{name}"] for name in ROW_ARRAYS), context),
         tables["item_table"],
         tables["user_table"],
         tables["links"],

@@ -24,6 +24,8 @@ SCORERS: dict[str, str] = {
     "sequence": "sequence:Sequence",
     "semantic_softmax": "semantic_softmax:SemanticSoftmax",
     "content_map": "content_map:ContentMap",
+    "factorization_machine": "factorization_machine:FactorizationMachine",
+    "trees": "trees:Trees",
     "debiased": "debiased:Debiased",
     "averaged": "averaged:Averaged",
     "augmented": "augmented:Augmented",
