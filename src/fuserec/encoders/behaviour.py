@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from fuserec.types import Arrays
 
 DAMPING = 5.0
-RECENT_DAYS = 30.0
 
 USER_STATISTICS = (
     "user: events",
@@ -37,9 +36,8 @@ ITEM_STATISTICS = (
     "item: mean rating",
     "item: spread of ratings",
     "item: mean weight",
-    "item: events of the last 30 days",
 )
-ITEM_TIMES = ("item: days since the last", "item: days since the first")
+ITEM_TIMES = ("item: days since the last", "item: days since the first", "item: events a day")
 """What each column of statistics says; counts and days as log(1 + x), ratings as differences."""
 
 
@@ -102,8 +100,8 @@ class ItemPast:
     timed: bool
 
     @classmethod
-    def of(cls, train: Dataset) -> Self:
-        """Sort the events of a dataset by item and time."""
+    def of(cls, train: Dataset, timed: bool = True) -> Self:
+        """Sort the events of a dataset by item and time; ``timed`` False forgets the times afterwards."""
         rows = train.interactions
         times = moments(train)
         order = np.lexsort((times, rows.item))
@@ -115,10 +113,10 @@ class ItemPast:
         )
         sums = np.vstack([np.zeros((1, 4)), np.cumsum(columns[order], axis=0)])
         indptr = np.concatenate([[0], np.cumsum(train.item_counts)]).astype(np.int64)
-        return cls(indptr, times[order], sums, mean, train.has_time)
+        return cls(indptr, times[order], sums, mean, timed and train.has_time)
 
     def statistics(self, items: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Return float32 (n, 5), :data:`ITEM_STATISTICS` of items from their events strictly before ``at``."""
+        """Return float32 (n, 4), :data:`ITEM_STATISTICS` of items from their events strictly before ``at``."""
         starts = self.indptr[items]
         ends = self._before(items, at)
         n = (ends - starts).astype(np.float64)
@@ -127,9 +125,12 @@ class ItemPast:
         out[:, 0] = np.log1p(n)
         out[:, 1], out[:, 2] = _moments(count, total, square)
         out[:, 3] = weight / np.maximum(n, 1.0)
-        if self.timed:
-            out[:, 4] = np.log1p(ends - self._before(items, at - RECENT_DAYS * SECONDS_PER_DAY))
         return out
+
+    def times_at(self, items: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Return float32 (n, 3), :data:`ITEM_TIMES` of items from their events strictly before ``at``."""
+        counts = self._before(items, at) - self.indptr[items]
+        return item_times(counts, *self.edges(items, at), at)
 
     def edges(self, items: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return float64 (n,), (n,): the first and the last moment strictly before ``at``; NaN where there is none."""
@@ -160,7 +161,7 @@ class ItemSummary:
 
     Parameters
     ----------
-    statistics : float32 (n_items, 5)
+    statistics : float32 (n_items, 4)
     first, last : float64 (n_items,)
         Unix seconds; NaN without.
     mean : float
@@ -179,9 +180,11 @@ class ItemSummary:
         return cls(past.statistics(items, end), *past.edges(items, end), past.mean)
 
     def times(self, items: np.ndarray | None, at: np.ndarray) -> np.ndarray:
-        """Return float32 (n, m, 2), :data:`ITEM_TIMES` at the moments (n,) for ``items`` None, (m,) or (n, m)."""
-        first, last = (self.first, self.last) if items is None else (self.first[items], self.last[items])
-        return item_ages(first, last, at[:, None])
+        """Return float32 (n, m, 3), :data:`ITEM_TIMES` at the moments (n,) for ``items`` None, (m,) or (n, m)."""
+        counts = np.expm1(self.statistics[:, 0])
+        columns = (counts, self.first, self.last)
+        picked = columns if items is None else tuple(column[items] for column in columns)
+        return item_times(*picked, at[:, None])
 
     def deviations(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): ratings of the queries above the mean and what the item is given."""
@@ -197,10 +200,12 @@ class ItemSummary:
         return cls(arrays["statistics"], arrays["first"], arrays["last"], mean)
 
 
-def item_ages(first: np.ndarray, last: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Return float32 (..., 2): log(1 + days) since the last and the first event; NaN without."""
-    both = np.stack(np.broadcast_arrays(at - last, at - first), axis=-1) / SECONDS_PER_DAY
-    return np.log1p(np.maximum(both, 0.0)).astype(np.float32)
+def item_times(counts: np.ndarray, first: np.ndarray, last: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return float32 (..., 3), :data:`ITEM_TIMES`: log(1 + x) of each; NaN without time."""
+    since_last, since_first = (np.maximum(at - moment, 0.0) / SECONDS_PER_DAY for moment in (last, first))
+    often = counts / np.maximum(since_first, 1.0)
+    both = np.stack(np.broadcast_arrays(since_last, since_first, often), axis=-1)
+    return np.log1p(both).astype(np.float32)
 
 
 def moments(train: Dataset) -> np.ndarray:

@@ -109,6 +109,8 @@ class FeatureSpace:
         Columns of users, of circumstances and time, of items.
     items : Encoded (n_items)
     summary : ItemSummary
+    timed : bool
+        Whether recency and frequency are features.
     """
 
     who: ColumnEncoder
@@ -116,9 +118,10 @@ class FeatureSpace:
     what: ColumnEncoder
     items: Encoded
     summary: ItemSummary
+    timed: bool
 
     @classmethod
-    def learn(cls, train: Dataset, past: ItemPast, choice: ColumnChoice) -> Self:
+    def learn(cls, train: Dataset, past: ItemPast, when: np.ndarray, choice: ColumnChoice) -> Self:
         """Learn from a training set.
 
         Raises
@@ -133,7 +136,7 @@ class FeatureSpace:
             if name not in circumstances
         }
         items = {name: train.item_table[name] for name in train.item_table.columns if name not in TEXTS}
-        known_times = [key for key in TIME_KEYS if train.has_time]
+        known_times = list(TIME_KEYS) if bool(np.isfinite(when).all()) else []
         where = _chosen(circumstances, choice.context_columns, "context_columns", known_times)
         users, items = (
             _chosen(cells, wanted, name)
@@ -150,7 +153,7 @@ class FeatureSpace:
             wanted = [key for key in known_times if key not in (*where, *users)]
             if choice.context_columns is not None:
                 wanted = [key for key in wanted if key in choice.context_columns]
-            placed = ColumnEncoder((*placed.columns, *_times(train.interactions.time, wanted)))
+            placed = ColumnEncoder((*placed.columns, *_times(when, wanted)))
         what = ColumnEncoder.learn(items, *limits)
         return cls(
             ColumnEncoder.learn(users, *limits),
@@ -158,20 +161,30 @@ class FeatureSpace:
             what,
             what.encode(_cells(train, what), train.n_items),
             ItemSummary.of(past),
+            past.timed,
         )
 
     def extended(self, train: Dataset) -> Self:
         """Return the space with the items and events of a dataset that grew; what columns mean stays."""
         items = self.what.encode(_cells(train, self.what), train.n_items)
-        return replace(self, items=items, summary=ItemSummary.of(ItemPast.of(train)))
+        return replace(self, items=items, summary=ItemSummary.of(ItemPast.of(train, self.timed)))
 
     def known(self, train: Dataset) -> np.ndarray:
         """Return bool (n_items,): items that somebody has taken, or of which a category is known."""
         described = np.diff(self.items.indicators.indptr) > 0
         return np.asarray((train.item_counts > 0) | described)
 
-    def of_rows(self, train: Dataset, past: ItemPast) -> tuple[Asked, np.ndarray]:
+    def of_rows(self, train: Dataset, past: ItemPast, when: np.ndarray) -> tuple[Asked, np.ndarray]:
         """Return the query's side of every row of a training set just before it happened, and its deviation.
+
+        Parameters
+        ----------
+        train : Dataset
+            Its order says what came before what.
+        past : ItemPast
+            Of it.
+        when : float64 (n_rows,)
+            The moment of each row, for parts of the time.
 
         Returns
         -------
@@ -184,7 +197,7 @@ class FeatureSpace:
         cells: dict[str, Cells] = {
             name: column for name, column in _circumstances(train).items() if name in self._placed
         }
-        cells |= {key: _part(rows.time, key) for key in TIME_KEYS if key in self._placed and key not in cells}
+        cells |= {key: _part(when, key) for key in TIME_KEYS if key in self._placed and key not in cells}
         deviations = past.deviations(rows.item, rows.rating, moments(train))
         days = rows.time / SECONDS_PER_DAY
         starts = np.repeat(train.indptr[:-1], np.diff(train.indptr))
@@ -204,7 +217,8 @@ class FeatureSpace:
                 cells[key] = [u if t is None else t for t, u in zip(told, usual.tolist(), strict=True)]
         where = self.where.encode({name: column for name, column in cells.items() if len(column) == n}, n)
         deviations = self.summary.deviations(q)
-        histories = Histories(q.weights, deviations, -q.ages.astype(np.float64))
+        days = -q.ages.astype(np.float64) if self.timed else np.full(q.ages.size, np.nan)
+        histories = Histories(q.weights, deviations, days)
         statistics = histories.statistics(q.indptr[:-1], q.indptr[1:], np.zeros(n))
         return Asked(self.who.encode_contexts(q.contexts, n), where, statistics), deviations
 
@@ -223,7 +237,7 @@ class FeatureSpace:
             **{f"space.{name}": array for name, array in self.summary.arrays().items()},
         }
         meta = {name: getattr(self, name).state() for name in ("who", "where", "what")}
-        return arrays, {**meta, "mean": self.summary.mean}
+        return arrays, {**meta, "mean": self.summary.mean, "timed": self.timed}
 
     @classmethod
     def from_state(cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Self:
@@ -239,6 +253,7 @@ class FeatureSpace:
             what,
             Encoded(own["numbers"], indicators),
             ItemSummary.from_state(own, float(meta["mean"])),
+            bool(meta["timed"]),
         )
 
 

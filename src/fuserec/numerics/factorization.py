@@ -131,18 +131,19 @@ def _step_event(
     a: float,
     linear: float,
     curve: float,
+    later: int,
     slopes: np.ndarray,
     at: Factors,
     squares: Factors,
     steps: Steps,
 ) -> None:
-    """Take a step for the parameters of one event, for all its later examples together."""
+    """Take a step for the parameters of one event, for its ``later`` examples together."""
     w = at.event_weight[table, item]
-    gradient = a * linear + steps.weight_decay * w
+    gradient = a * linear + later * steps.weight_decay * w
     at.event_weight[table, item] = _moved(w, gradient, squares.event_weight[table], item, steps.rate)
     for f in range(slopes.size):
         v = at.event[table, item, f]
-        slope = a * slopes[f] - a * a * curve * v + steps.decay * v
+        slope = a * slopes[f] - a * a * curve * v + later * steps.decay * v
         at.event[table, item, f] = _moved(v, slope, squares.event[table, item], f, steps.rate)
 
 
@@ -271,14 +272,15 @@ def _backward(
     first: int, lo: int, hi: int, rows: Rows, at: Factors, squares: Factors, steps: Steps, work: Work
 ) -> None:
     """Take a step for the events of rows ``first:hi``, each for the errors of the rows ``lo:hi`` after it."""
-    gradient, curve = 0.0, 0.0
+    gradient, curve, later = 0.0, 0.0, 0
     work.slopes[:] = 0.0
     for t in range(hi - 1, first - 1, -1):
         for h in range(rows.inputs.shape[1]):
             a = rows.inputs[t, h]
-            if a != 0.0 and curve != 0.0:
-                _step_event(h, rows.items[t], a, gradient, curve, work.slopes, at, squares, steps)
+            if a != 0.0 and later > 0:
+                _step_event(h, rows.items[t], a, gradient, curve, later, work.slopes, at, squares, steps)
         if t >= lo:
+            later += rows.asked[t + 1] - rows.asked[t]
             gradient += work.linears[t - lo]
             curve += work.curves[t - lo]
             for f in range(work.slopes.size):

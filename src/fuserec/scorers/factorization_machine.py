@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fuserec.encoders.structured import Asked
     from fuserec.numerics.factorization import Factors, Rows
     from fuserec.run import RunOptions
-    from fuserec.scorers.structured import Examples
+    from fuserec.scorers.structured import Examples, Lessons
     from fuserec.types import Arrays, Meta, State
 
 WIDEST = 3.0
@@ -64,22 +64,24 @@ class FactorizationMachine(StructuredScorer):
     _factors: Factors
     _centres: np.ndarray
 
-    def _learn(self, train: Dataset, examples: Examples, run: RunOptions) -> None:
+    def _learn(self, lessons: Lessons, run: RunOptions) -> None:
         from fuserec.numerics.factorization import Steps, one_pass
 
-        config = self.config
+        config, train, examples = self.config, lessons.train, lessons.examples(0)
         both = (examples.asked.statistics, examples.statistics)
         self._centres = np.concatenate([_centre_and_width(statistics) for statistics in both], axis=1)
         self._trained = train.item_counts > 0
-        rows = self._rows(train, examples)
+        rows = self._rows(examples)
         at = self._started(train, rows, run)
-        squares = type(at)(*(np.zeros_like(each) for each in at))
+        squares = type(at)(*(np.ones_like(each) for each in at))
         logistic = self._target == "click"
         steps = Steps(config.learning_rate, config.regularization, config.weight_regularization, logistic)
         rng, people = run.rng(self.name), np.flatnonzero(np.diff(train.indptr) > 0)
         for epoch in range(config.epochs):
             run.check()
-            loss = one_pass(rng.permutation(people), rows, at, squares, steps) / max(1, examples.items.size)
+            if epoch and self._fresh:
+                rows = self._rows(lessons.examples(epoch))
+            loss = one_pass(rng.permutation(people), rows, at, squares, steps) / max(1, rows.labels.size)
             if not np.isfinite(loss):
                 raise ConfigError(
                     f"{self.name}: the loss is {loss} in epoch {epoch + 1}: lower learning_rate "
@@ -90,15 +92,20 @@ class FactorizationMachine(StructuredScorer):
         self._factors = type(at)(*(each.astype(np.float32) for each in at))
         self._take_items()
 
-    def _rows(self, train: Dataset, examples: Examples) -> Rows:
+    @property
+    def _fresh(self) -> bool:
+        """Whether every pass has examples of its own."""
+        return self._target == "click" or self.config.order == "shuffled"
+
+    def _rows(self, examples: Examples) -> Rows:
         """Return the examples as training reads them."""
         from fuserec.numerics.factorization import Rows
 
         asked, offered = self._asked_matrix(examples.asked), self._columns()
         first = asked.shape[1]
         return Rows(
-            train.indptr,
-            train.interactions.item,
+            examples.train.indptr,
+            examples.train.interactions.item,
             self._inputs(examples.liking),
             examples.indptr,
             examples.items,

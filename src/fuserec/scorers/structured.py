@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
-from fuserec.encoders.behaviour import ItemPast, item_ages, moments
+from fuserec.encoders.behaviour import ItemPast, moments
 from fuserec.encoders.structured import Asked, ColumnChoice, FeatureSpace
 from fuserec.errors import DataError, NotFittedError
 from fuserec.scorers.base import Capabilities, Scorer
@@ -36,6 +36,13 @@ class StructuredConfig(ColumnChoice):
         default="auto",
         description="rating: regression on ratings, in their scale. click: what was taken (with a positive weight) "
         "against items drawn at random. auto: rating where most interactions have one.",
+        json_schema_extra={"tune": False},
+    )
+    order: Literal["time", "shuffled"] = Field(
+        default="time",
+        description="What came before a row in training, of which its features are made. time: what happened earlier. "
+        "shuffled: what comes before it in an order drawn at random, without recency and frequency; for gaps in known "
+        "ratings, where a history reaches beyond the moment of the question.",
         json_schema_extra={"tune": False},
     )
     negatives: int = Field(
@@ -65,6 +72,8 @@ class Examples:
 
     Parameters
     ----------
+    train : Dataset
+        Its interactions stand in the order in which they count as past.
     asked : Asked (n_rows)
         The query's side of every interaction.
     liking : float32 (n_rows,)
@@ -74,18 +83,18 @@ class Examples:
     items : int32 (n,)
     labels : float32 (n,)
         A rating, or 1 for what was taken and 0 for what was drawn.
-    statistics : float32 (n, 5)
-    ages : float32 (n, 2)
+    statistics, times : float32 (n, 4), (n, 3)
         Of the candidate at the moment of the interaction.
     """
 
+    train: Dataset
     asked: Asked
     liking: np.ndarray
     indptr: np.ndarray
     items: np.ndarray
     labels: np.ndarray
     statistics: np.ndarray
-    ages: np.ndarray
+    times: np.ndarray
 
     @property
     def rows(self) -> np.ndarray:
@@ -121,18 +130,18 @@ class StructuredScorer(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         self._target = target_of(self.config, train)
-        past = ItemPast.of(train)
-        self._space = FeatureSpace.learn(train, past, self.config)
+        lessons = Lessons(train, self.config, self._target, run)
+        self._space = lessons.space
         self._known = self._space.known(train)
         self._scale = (0.0, 1.0)
         if self._target == "rating":
             rated = train.interactions.rating[np.isfinite(train.interactions.rating)]
             self._scale = rating_scale(train, rated)
-        self._learn(train, examples_of(train, self._space, past, self._target, self.config, run), run)
+        self._learn(lessons, run)
 
     @abstractmethod
-    def _learn(self, train: Dataset, examples: Examples, run: RunOptions) -> None:
-        """Fit to the examples."""
+    def _learn(self, lessons: Lessons, run: RunOptions) -> None:
+        """Fit to examples."""
 
     @abstractmethod
     def _take_items(self) -> None:
@@ -192,36 +201,70 @@ def target_of(config: StructuredConfig, train: Dataset) -> Target:
     return config.target
 
 
-def examples_of(
-    train: Dataset,
-    space: FeatureSpace,
-    past: ItemPast,
-    target: Target,
-    config: StructuredConfig,
-    run: RunOptions,
-) -> Examples:
-    """Return the examples of a training set, each described by nothing but what came before it."""
-    table, rng = train.interactions, run.rng("examples")
-    asked, deviations = space.of_rows(train, past)
-    wanted = np.flatnonzero(np.isfinite(table.rating) if target == "rating" else table.weight > 0)
-    if wanted.size > config.max_examples:
-        wanted = np.sort(rng.permutation(wanted)[: config.max_examples])
-    if target == "rating":
-        rows, items, labels = wanted, table.item[wanted], table.rating[wanted]
-    else:
-        rows, items, labels = _with_negatives(train, wanted, config, rng)
-    at = moments(train)[rows]
-    first, last = past.edges(items, at)
-    counts = np.bincount(rows, minlength=len(table))
-    return Examples(
-        asked,
-        deviations if target == "rating" else table.weight,
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        items.astype(np.int32),
-        labels.astype(np.float32),
-        past.statistics(items, at),
-        item_ages(first, last, at),
-    )
+def shuffled(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, np.ndarray]:
+    """Return a dataset whose users' rows stand in an order drawn at random, without times; and the time of each row."""
+    rows = train.interactions
+    order = np.lexsort((rng.random(len(rows)), rows.user))
+    mixed = replace(rows.take(order), time=np.full(len(rows), np.nan))
+    return replace(train, interactions=mixed), rows.time[order]
+
+
+class Lessons:
+    """Makes the examples of a training set, each described by nothing but what came before it.
+
+    Parameters
+    ----------
+    train : Dataset
+    config : StructuredConfig
+    target : {"rating", "click"}
+    run : RunOptions
+    """
+
+    def __init__(self, train: Dataset, config: StructuredConfig, target: Target, run: RunOptions) -> None:
+        self.train, self.config, self.target, self.run = train, config, target, run
+        self.ordered, self.when = train, train.interactions.time
+        self._arrange(0)
+        self.space = FeatureSpace.learn(train, self.past, self.when, config)
+        self._of_rows: tuple[Asked, np.ndarray] | None = None
+
+    def _arrange(self, turn: int) -> None:
+        """Put the rows in the order in which they count as past."""
+        if self.config.order == "shuffled":
+            self.ordered, self.when = shuffled(self.train, self.run.rng(f"order {turn}"))
+        self.past = ItemPast.of(self.ordered)
+
+    def examples(self, turn: int) -> Examples:
+        """Return the examples of one pass: with negatives, or an order, of its own."""
+        if turn > 0 and self.config.order == "shuffled":
+            self._arrange(turn)
+            self._of_rows = None
+        if self._of_rows is None:
+            self._of_rows = self.space.of_rows(self.ordered, self.past, self.when)
+        asked, deviations = self._of_rows
+        table, rng, rating = (
+            self.ordered.interactions,
+            self.run.rng(f"examples {turn}"),
+            self.target == "rating",
+        )
+        wanted = np.flatnonzero(np.isfinite(table.rating) if rating else table.weight > 0)
+        if wanted.size > self.config.max_examples:
+            wanted = np.sort(rng.permutation(wanted)[: self.config.max_examples])
+        if rating:
+            rows, items, labels = wanted, table.item[wanted], table.rating[wanted]
+        else:
+            rows, items, labels = _with_negatives(self.ordered, wanted, self.config, rng)
+        at = moments(self.ordered)[rows]
+        counts = np.bincount(rows, minlength=len(table))
+        return Examples(
+            self.ordered,
+            asked,
+            deviations if rating else table.weight,
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            items.astype(np.int32),
+            labels.astype(np.float32),
+            self.past.statistics(items, at),
+            self.past.times_at(items, at),
+        )
 
 
 def _with_negatives(
