@@ -96,7 +96,7 @@ def unmoved(at: Factors) -> Factors:
 @pytest.mark.parametrize("logistic", [False, True])
 def test_the_loss_is_that_of_the_double_sum(logistic):
     rows, at = made()
-    steps = Steps(0.0, 0.0, 0.0, logistic)
+    steps = Steps(0.0, 0.0, 0.0, 0.0, logistic)
     found = one_pass(np.arange(3), rows, copied(at), unmoved(at), steps)
     assert found == pytest.approx(plain_loss(rows, at, logistic), rel=1e-6)
 
@@ -108,7 +108,7 @@ def test_a_pass_moves_along_the_gradient(name, logistic):
     rate, huge = 1.0, 1e12
     moved = copied(at)
     squares = Factors(*(np.full_like(each, huge) for each in at))
-    one_pass(np.arange(3), rows, moved, squares, Steps(rate, 0.0, 0.0, logistic))
+    one_pass(np.arange(3), rows, moved, squares, Steps(rate, 0.0, 0.0, 0.0, logistic))
     step = (getattr(at, name) - getattr(moved, name)) * np.sqrt(huge) / rate
     wanted = np.zeros_like(getattr(at, name))
     for place in np.ndindex(*wanted.shape):

@@ -75,10 +75,14 @@ class Factors(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """How steps are taken; ``logistic`` says which loss, else half the squared error."""
+    """How steps are taken; ``logistic`` says which loss, else half the squared error.
+
+    ``decay`` pulls at the factors of items and events, ``column_decay`` at those of columns and statistics.
+    """
 
     rate: float
     decay: float
+    column_decay: float
     weight_decay: float
     logistic: bool
 
@@ -100,6 +104,7 @@ def _step_feature(
     x: float,
     error: float,
     total: np.ndarray,
+    decay: float,
     steps: Steps,
 ) -> None:
     """Take a step for one feature of value x: gradients e·x and e·x·(S − x·v) (Rendle 2010, eq. 4)."""
@@ -107,7 +112,7 @@ def _step_feature(
     weight[place] = _moved(weight[place], gradient, weight_squares, place, steps.rate)
     for f in range(total.size):
         v = factor[place, f]
-        slope = error * x * (total[f] - x * v) + steps.decay * v
+        slope = error * x * (total[f] - x * v) + decay * v
         factor[place, f] = _moved(v, slope, factor_squares[place], f, steps.rate)
 
 
@@ -177,13 +182,30 @@ def _learn(
     """Take a step for all features of one example but its events."""
     w, v, w2, v2 = at.feature_weight, at.feature, squares.feature_weight, squares.feature
     at.offset[0] = _moved(at.offset[0], error, squares.offset, 0, steps.rate)
-    _step_feature(at.item_weight, at.item, squares.item_weight, squares.item, item, 1.0, error, total, steps)
+    _step_feature(
+        at.item_weight,
+        at.item,
+        squares.item_weight,
+        squares.item,
+        item,
+        1.0,
+        error,
+        total,
+        steps.decay,
+        steps,
+    )
     for p in range(rows.item_indptr[item], rows.item_indptr[item + 1]):
-        _step_feature(w, v, w2, v2, rows.item_index[p], rows.item_value[p], error, total, steps)
+        _step_feature(
+            w, v, w2, v2, rows.item_index[p], rows.item_value[p], error, total, steps.column_decay, steps
+        )
     for p in range(rows.numbers.shape[1]):
-        _step_feature(w, v, w2, v2, rows.first_number + p, rows.numbers[e, p], error, total, steps)
+        _step_feature(
+            w, v, w2, v2, rows.first_number + p, rows.numbers[e, p], error, total, steps.column_decay, steps
+        )
     for p in range(rows.query_indptr[row], rows.query_indptr[row + 1]):
-        _step_feature(w, v, w2, v2, rows.query_index[p], rows.query_value[p], error, total, steps)
+        _step_feature(
+            w, v, w2, v2, rows.query_index[p], rows.query_value[p], error, total, steps.column_decay, steps
+        )
 
 
 @kernel(inline=True)

@@ -40,9 +40,14 @@ class FactorizationMachineConfig(StructuredConfig):
     embedding_dim: int = Field(default=16, ge=1, le=512, description="Length of a feature's vector.")
     epochs: int = Field(default=20, ge=1, le=1000, description="Passes over the examples.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="Step of Adagrad.")
-    regularization: float = Field(default=0.02, ge=0, le=10, description="Pull of the vectors towards 0.")
+    regularization: float = Field(
+        default=0.005, ge=0, le=10, description="Pull of the vectors of items and events towards 0."
+    )
+    column_regularization: float = Field(
+        default=0.05, ge=0, le=10, description="Pull of the vectors of columns and statistics towards 0."
+    )
     weight_regularization: float = Field(
-        default=0.002, ge=0, le=10, description="Pull of the weights towards 0."
+        default=0.02, ge=0, le=10, description="Pull of the weights towards 0."
     )
 
 
@@ -75,7 +80,13 @@ class FactorizationMachine(StructuredScorer):
         at = self._started(train, rows, run)
         squares = type(at)(*(np.ones_like(each) for each in at))
         logistic = self._target == "click"
-        steps = Steps(config.learning_rate, config.regularization, config.weight_regularization, logistic)
+        steps = Steps(
+            config.learning_rate,
+            config.regularization,
+            config.column_regularization,
+            config.weight_regularization,
+            logistic,
+        )
         rng, people = run.rng(self.name), np.flatnonzero(np.diff(train.indptr) > 0)
         for epoch in range(config.epochs):
             run.check()
