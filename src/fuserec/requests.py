@@ -71,8 +71,8 @@ class Request:
     shown: dict[str, Any]
 
 
-def resolve(query: Query, dataset: Dataset) -> Request:
-    """Look up the ids of a query.
+def resolve(query: Query, dataset: Dataset, reads_context: bool = True) -> Request:
+    """Look up the ids of a query; say so where nothing reads its context.
 
     Raises
     ------
@@ -87,7 +87,11 @@ def resolve(query: Query, dataset: Dataset) -> Request:
         context=checked_context(query.context) if query.context else {},
     )
     user = dataset.users.index(query.user) if query.user is not None else -1
-    warnings = list(unknown_keys(query.context, dataset.context_keys)) if query.context else []
+    warnings = []
+    if query.context:
+        warnings += unknown_keys(query.context, dataset.context_keys)
+        if not reads_context:
+            warnings.append("context: no part of this model reads it (trees and factorization_machine do)")
     if query.user is not None and user < 0:
         warnings.append(f"user {shown_id(query.user)} is unknown: answered as somebody new")
     events = [_event(event) for event in query.history]
