@@ -118,7 +118,10 @@ def test_queries_say_who_asks(data):
 
 def test_a_held_out_query_has_the_circumstances_of_its_target(data):
     held = hold_out(data, SplitConfig(), 0, "test")
-    asked = {data.users[int(u)]: context for u, context in zip(held.queries.users, held.queries.contexts, strict=True)}
+    asked = {
+        data.users[int(u)]: context
+        for u, context in zip(held.queries.users, held.queries.contexts, strict=True)
+    }
     assert asked["a"] == {"age": 31, "gender": "F", "device": "tv", "temperature": 20.5}
     assert held.queries.take([0]).contexts == held.queries.contexts[:1]
 
@@ -141,7 +144,16 @@ def test_unknown_keys_are_named(data):
 
 @pytest.mark.parametrize(
     "context",
-    [{1: "a"}, {"": 1}, {"a": {}}, {"a": float("nan")}, {"a": [1]}, {"a": "x" * 2000}, {"a": object()}, {"a": 1e300}],
+    [
+        {1: "a"},
+        {"": 1},
+        {"a": {}},
+        {"a": float("nan")},
+        {"a": [1]},
+        {"a": "x" * 2000},
+        {"a": object()},
+        {"a": 1e300},
+    ],
 )
 def test_what_is_no_circumstance_is_refused_in_one_line(context):
     with pytest.raises(RequestError) as caught:

@@ -42,7 +42,9 @@ def made(seed: int = 0, users: int = 3, events: int = 5, n_items: int = 6) -> tu
     return rows, factors
 
 
-def features(rows: Rows, at: Factors, user: int, row: int, example: int) -> list[tuple[float, float, np.ndarray]]:
+def features(
+    rows: Rows, at: Factors, user: int, row: int, example: int
+) -> list[tuple[float, float, np.ndarray]]:
     """Return (x, w, v) of every feature of an example, as the docstring says."""
     first = int(rows.indptr[user])
     found = []

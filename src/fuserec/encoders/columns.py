@@ -141,6 +141,26 @@ class ColumnEncoder:
         names = [column.name for column in self.columns] if contexts else []
         return self.encode({name: [context.get(name) for context in contexts] for name in names}, n)
 
+    @property
+    def coded(self) -> list[tuple[str, int]]:
+        """(name, number of values or intervals) of each column, in the order of :meth:`codes`."""
+        categories = [(column.name, len(column.values)) for column in self.categories]
+        return categories + [(column.name, len(column.edges) + 1) for column in self.numbers]
+
+    def codes(self, rows: Encoded) -> np.ndarray:
+        """Return int32 (n, n_columns): the value or interval of each column, of a list its first; -1 for none."""
+        n = rows.numbers.shape[0]
+        out = np.full((n, len(self.columns)), -1, np.int32)
+        for place, (lo, hi) in enumerate(self.spans.values()):
+            part = rows.indicators[:, lo:hi]
+            there = np.flatnonzero(np.diff(part.indptr) > 0)
+            out[there, place] = part.indices[part.indptr[there]]
+        for place, column in enumerate(self.numbers, start=len(self.spans)):
+            numbers = rows.numbers[:, place - len(self.spans)]
+            there = np.flatnonzero(np.isfinite(numbers))
+            out[there, place] = np.searchsorted(column.edges, numbers[there], side="right")
+        return out
+
     @cached_property
     def bin_names(self) -> list[tuple[str, str]]:
         """(column, interval) of each interval of numbers."""

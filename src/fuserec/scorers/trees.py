@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 from scipy import sparse
 
-from fuserec.encoders.behaviour import DAMPING, ITEM_STATISTICS, ITEM_TIMES, USER_STATISTICS
+from fuserec.encoders.behaviour import (
+    DAMPING,
+    ITEM_STATISTICS,
+    ITEM_TIMES,
+    USER_STATISTICS,
+    ItemPast,
+    moments,
+)
 from fuserec.errors import MissingExtraError
 from fuserec.scorers.attribution import Source, attributed
 from fuserec.scorers.base import Evidence, Scores, known
-from fuserec.scorers.structured import StructuredConfig, StructuredScorer
+from fuserec.scorers.structured import Examples, StructuredConfig, StructuredScorer
 
 if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
+    from fuserec.encoders.features import ItemFeatures
     from fuserec.encoders.structured import Asked
     from fuserec.numerics.forest import Forest
+    from fuserec.numerics.lifts import Counts
     from fuserec.run import RunOptions
-    from fuserec.scorers.structured import Examples, Lessons
+    from fuserec.scorers.structured import Lessons
     from fuserec.types import Arrays, Meta, State
+
+LIFT = "item under"
+"""What a circumstance gives beside its value: how much oftener the item is taken under it than items are."""
 
 TASTES = ("taste", "share")
 """What a column of categories of items gives beside its values: how those in the history were liked, how many."""
@@ -54,8 +67,9 @@ class Trees(StructuredScorer):
 
     Least squares on ratings, or the logistic loss on clicks; the score is the rating, or the log-odds. Features are
     columns of the user, the circumstances and the item (numbers as they are, one indicator a frequent value), the time,
-    statistics of user and item, and for each column of categories of the item how its values in the history were
-    liked. The user is the history, the item its statistics: trees read no ids. All is made of what came before.
+    statistics of user and item, for each column of categories of the item how its values in the history were liked, and
+    for each circumstance how much oftener the item is taken under it than items are. The user is the history, the item
+    its statistics: trees read no ids. All is made of what came before.
 
     LightGBM is needed to fit only. The trees are kept as arrays and asked by our own kernel, which walks through a tree
     only where items of one query differ.
@@ -65,6 +79,7 @@ class Trees(StructuredScorer):
     Config = TreesConfig
     config: TreesConfig
     _forest: Forest
+    _counts: Counts
 
     def _learn(self, lessons: Lessons, run: RunOptions) -> None:
         from fuserec.numerics.forest import Forest
@@ -72,7 +87,11 @@ class Trees(StructuredScorer):
         library, config = lightgbm(), self.config
         drawn = config.turns if self._target == "click" or config.order == "shuffled" else 1
         self._take_items()
-        pieces = [lessons.examples(turn) for turn in range(drawn)]
+        tables, labels = [], []
+        for turn in range(drawn):
+            examples = lessons.examples(turn)
+            tables.append(self._table(examples))
+            labels.append(examples.labels)
         rating = self._target == "rating"
         parameters = {
             "objective": "regression" if rating else "binary",
@@ -87,11 +106,7 @@ class Trees(StructuredScorer):
             "force_row_wise": True,
             "verbosity": -1,
         }
-        data = library.Dataset(
-            np.concatenate([self._table(piece) for piece in pieces]),
-            label=np.concatenate([piece.labels for piece in pieces]),
-            params=parameters,
-        )
+        data = library.Dataset(np.concatenate(tables), label=np.concatenate(labels), params=parameters)
 
         def told(state: Any) -> None:
             run.check()
@@ -118,9 +133,24 @@ class Trees(StructuredScorer):
             items.indicators[examples.items].toarray(),
             examples.statistics,
             examples.times,
+            self._lifts(examples),
             *tastes,
         ]
         return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def _lifts(self, examples: Examples) -> np.ndarray:
+        """Return float32 (n, n_columns): the lifts of the examples, and keep the counts of all events."""
+        from fuserec.numerics.lifts import lifts_before, no_counts
+
+        train, where = examples.train, self._space.where
+        starts = np.cumsum([0, *(size for _, size in where.coded)])
+        self._counts = no_counts(train.n_items, starts)
+        out = np.empty((examples.items.size, starts.size - 1), np.float32)
+        at, items = moments(train), train.interactions.item
+        codes = where.codes(examples.asked.where)
+        order = np.argsort(at, kind="stable")
+        lifts_before(order, at, items, codes, examples.indptr, examples.items, DAMPING, self._counts, out)
+        return out
 
     def _dense(self, asked: Asked) -> np.ndarray:
         """Return float32 (n, n_asked): the query's side."""
@@ -137,7 +167,7 @@ class Trees(StructuredScorer):
         names += USER_STATISTICS
         names += [column.name for column in space.what.numbers]
         names += [f"{column}={value}" for column, value in space.what.indicator_names]
-        names += [*ITEM_STATISTICS, *ITEM_TIMES]
+        names += [*ITEM_STATISTICS, *ITEM_TIMES, *(f"{LIFT} {name}" for name, _ in space.where.coded)]
         return names + [f"{kind} of {column.name}" for column in space.what.categories for kind in TASTES]
 
     def _take_items(self) -> None:
@@ -146,11 +176,23 @@ class Trees(StructuredScorer):
         self._offered = np.concatenate(parts, axis=1, dtype=np.float32)
         self._values = [_values(items.indicators[:, lo:hi]) for lo, hi in what.spans.values()]
 
-    def _both(self, q: QueryBatch, liking: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """Return float32 (n, m, n_both): recency of the candidates (n, m), and the tastes of the queries for them."""
+    def _both(self, q: QueryBatch, codes: np.ndarray, liking: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return float32 (n, m, n_both): recency and lifts of the candidates (n, m), and the queries' tastes for them.
+
+        Parameters
+        ----------
+        q : QueryBatch (n)
+        codes : int32 (n, n_columns)
+            Circumstances.
+        liking : float32 (n_events,)
+        items : int32 (n, m)
+        """
+        from fuserec.numerics.lifts import lifts_of
         from fuserec.numerics.tastes import tastes_of
 
-        parts = [self._space.summary.times(items, q.at)]
+        lifts = np.empty((*items.shape, codes.shape[1]), np.float32)
+        lifts_of(codes, items, DAMPING, self._counts, lifts)
+        parts = [self._space.summary.times(items, q.at), lifts]
         for indptr, values, size in self._values:
             out = np.empty((*items.shape, len(TASTES)), np.float32)
             tastes_of(q.indptr, q.items, liking, items, indptr, values, size, DAMPING, out)
@@ -165,12 +207,13 @@ class Trees(StructuredScorer):
         told = np.arange(self._known.size) if items is None else items
         wide = np.broadcast_to(told, (len(q), told.shape[-1])).astype(np.int32)
         values = np.empty(wide.shape, np.float64)
-        side = self._dense(asked)
-        step = max(1, CELLS // max(1, wide.shape[1] * (len(ITEM_TIMES) + len(TASTES) * len(self._values))))
+        side, codes = self._dense(asked), self._space.where.codes(asked.where)
+        width = len(ITEM_TIMES) + codes.shape[1] + len(TASTES) * len(self._values)
+        step = max(1, CELLS // max(1, wide.shape[1] * width))
         for lo in range(0, len(q), step):
             rows = np.arange(lo, min(lo + step, len(q)))
             events = slice(int(q.indptr[rows[0]]), int(q.indptr[rows[-1] + 1]))
-            both = self._both(q.take(rows), liking[events], wide[rows])
+            both = self._both(q.take(rows), codes[rows], liking[events], wide[rows])
             forest_values(self._forest, side[rows], self._offered, both, wide[rows], values[lo : lo + step])
         return Scores(values.astype(np.float32), known(self._known, items), np.ones(len(q), dtype=bool))
 
@@ -180,7 +223,7 @@ class Trees(StructuredScorer):
 
         asked, liking = self._asked(q)
         scores, side, names = self.score(q, items).values, self._dense(asked), self._names()
-        both = self._both(q, liking, items.astype(np.int32))
+        both = self._both(q, self._space.where.codes(asked.where), liking, items.astype(np.int32))
         found: list[list[list[Evidence]]] = []
         for query in range(len(q)):
             rows = np.concatenate(
@@ -196,15 +239,29 @@ class Trees(StructuredScorer):
             found.append(cells)
         return found
 
+    def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
+        """Return the scorer with statistics and counts of the grown data; the trees are kept."""
+        other = super().updated(train, features, run)
+        asked, _ = other._space.of_rows(train, ItemPast.of(train), train.interactions.time)
+        nothing = np.empty(0, np.float32)
+        indptr = np.zeros(train.n_interactions + 1, np.int64)
+        none = np.empty((0, 4), np.float32)
+        other._lifts(Examples(train, asked, nothing, indptr, nothing.astype(np.int32), nothing, none, none))
+        return other
+
     def state(self) -> State:
         """Return the trees beside the feature space."""
         arrays, meta = super().state()
-        return {**arrays, **{f"forest.{name}": each for name, each in self._forest._asdict().items()}}, meta
+        forest = {f"forest.{name}": each for name, each in self._forest._asdict().items()}
+        counts = {f"counts.{name}": each for name, each in self._counts._asdict().items()}
+        return {**arrays, **forest, **counts}, meta
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
         from fuserec.numerics.forest import Forest
+        from fuserec.numerics.lifts import Counts
 
         super()._restore(arrays, meta)
+        self._counts = Counts(*(arrays[f"counts.{name}"] for name in Counts._fields))
         self._forest = Forest(*(arrays[f"forest.{name}"] for name in Forest._fields))
         self._take_items()
 
