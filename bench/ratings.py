@@ -48,8 +48,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "nmf": ("nmf", {}),
     "fm": ("factorization_machine", BETWEEN),
     "fm_ids": ("factorization_machine", BETWEEN | {"columns": "ids"}),
-    "trees": ("trees", BETWEEN),
-    "trees_ids": ("trees", BETWEEN | {"columns": "ids"}),
+    "trees": ("trees", BETWEEN | {"turns": 2}),
+    "trees_ids": ("trees", BETWEEN | {"turns": 2, "columns": "ids"}),
 }
 """Name in the table to scorer and configuration; all else is the default."""
 
@@ -171,7 +171,8 @@ def measured(
         figures.setdefault("fit_s", time.perf_counter() - started)
         errors[split] = squared_errors(fitted, train, test)
         figures[split] = float(np.sqrt(errors[split].mean()))
-    figures["folds"] = float(np.mean([figures[fold] for fold in FOLDS]))
+    if all(fold in figures for fold in FOLDS):
+        figures["folds"] = float(np.mean([figures[fold] for fold in FOLDS]))
     return figures, errors
 
 
@@ -181,10 +182,11 @@ def compared(
     """Return the paired differences of ``A:B`` on the random split and on all folds together."""
     first, second = (errors[name] for name in pair.split(":"))
     users = {name: test.interactions.user for name, _, test in splits}
-    parts = {"random": ["random"], "folds": list(FOLDS)}
+    parts = {"random": ["random"], "folds": [name for name in users if name in FOLDS]}
     return {
         part: paired(*(np.concatenate([rows[name] for name in names]) for rows in (first, second, users)))
         for part, names in parts.items()
+        if names
     }
 
 
@@ -196,6 +198,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--model", action="append", choices=list(MODELS), help="only these (default: all)")
+    parser.add_argument("--random-only", action="store_true", help="without the five folds")
     parser.add_argument(
         "--compare",
         action="append",
@@ -205,8 +208,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     run = RunOptions()
-    splits = [("random", *random_split(options.data)), *folds(options.data)]
-    columns = ["random", *FOLDS, "folds", "fit_s"]
+    splits = [("random", *random_split(options.data))]
+    if not options.random_only:
+        splits += folds(options.data)
+    columns = ["random", "fit_s"] if options.random_only else ["random", *FOLDS, "folds", "fit_s"]
     print("RMSE, ratings 1 to 5; fit_s includes compiling where the cache is cold")
     print(f"{'model':<10}" + "".join(f"{column:>9}" for column in columns))
     table: dict[str, Any] = {}

@@ -19,7 +19,14 @@ def world():
     liking = rng.normal(size=n).astype(np.float32)
     liking[::5] = np.nan
     asked = np.arange(n + 1) * 2
-    return rng, np.arange(USERS + 1) * EVENTS, items, liking, asked, rng.integers(0, ITEMS, 2 * n).astype(np.int32)
+    return (
+        rng,
+        np.arange(USERS + 1) * EVENTS,
+        items,
+        liking,
+        asked,
+        rng.integers(0, ITEMS, 2 * n).astype(np.int32),
+    )
 
 
 def test_lifts_count_what_was_strictly_earlier(world):
@@ -34,7 +41,9 @@ def test_lifts_count_what_was_strictly_earlier(world):
         if code < 0:
             return np.nan
         had = earlier & (codes[:, column] >= 0)
-        usual = ((had & (codes[:, column] == code)).sum() + 1) / (had.sum() + starts[column + 1] - starts[column])
+        usual = ((had & (codes[:, column] == code)).sum() + 1) / (
+            had.sum() + starts[column + 1] - starts[column]
+        )
         own = (had & (items == item) & (codes[:, column] == code)).sum() + DAMPING * usual
         return np.log(own / ((had & (items == item)).sum() + DAMPING) / usual)
 

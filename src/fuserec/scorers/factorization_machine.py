@@ -38,13 +38,13 @@ class FactorizationMachineConfig(StructuredConfig):
     """Hyperparameters of the factorization machine."""
 
     embedding_dim: int = Field(default=16, ge=1, le=512, description="Length of a feature's vector.")
-    epochs: int = Field(default=20, ge=1, le=1000, description="Passes over the examples.")
+    epochs: int = Field(default=24, ge=1, le=1000, description="Passes over the examples.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="Step of Adagrad.")
     regularization: float = Field(
         default=0.005, ge=0, le=10, description="Pull of the vectors of items and events towards 0."
     )
     column_regularization: float = Field(
-        default=0.05, ge=0, le=10, description="Pull of the vectors of columns and statistics towards 0."
+        default=0.15, ge=0, le=10, description="Pull of the vectors of columns and statistics towards 0."
     )
     weight_regularization: float = Field(
         default=0.02, ge=0, le=10, description="Pull of the weights towards 0."

@@ -53,8 +53,14 @@ class TreesConfig(StructuredConfig):
     feature_share: float = Field(
         default=0.5, gt=0, le=1, description="Share of the features that a tree may use, drawn for each."
     )
+    max_examples: int = Field(
+        default=100_000,
+        ge=1,
+        description="Interactions that are learnt from at most, drawn at random; all their features are held at once.",
+        json_schema_extra={"tune": False},
+    )
     turns: int = Field(
-        default=2,
+        default=1,
         ge=1,
         le=20,
         description="How often examples are drawn (other negatives, another order if it is shuffled); all are learnt.",
