@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from fuserec.encoders.behaviour import (
 )
 from fuserec.errors import MissingExtraError
 from fuserec.scorers.attribution import Source, attributed
-from fuserec.scorers.base import Evidence, Scores, known
+from fuserec.scorers.base import Capabilities, Evidence, Scores, known
 from fuserec.scorers.structured import Examples, StructuredConfig, StructuredScorer
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Trees(StructuredScorer):
 
     name: ClassVar[str] = "trees"
     Config = TreesConfig
+    capabilities: ClassVar[Capabilities] = replace(StructuredScorer.capabilities, max_items=50_000)
     config: TreesConfig
     _forest: Forest
     _counts: Counts
