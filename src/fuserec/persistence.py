@@ -248,7 +248,7 @@ def _dataset(state: State, info: Meta) -> Dataset:
     return Dataset(
         Vocabulary.from_state(arrays, "users"),
         Vocabulary.from_state(arrays, "items"),
-        Interactions(*(arrays[f"interactions.{name}"] for name in ROW_ARRAYS), context),
+        Interactions(*(arrays[f"interactions.{name}"] for name in ROW_ARRAYS), context=context),
         tables["item_table"],
         tables["user_table"],
         tables["links"],

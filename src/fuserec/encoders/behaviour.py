@@ -152,7 +152,8 @@ class ItemPast:
             middle = (lo + hi) // 2
             earlier = open_ & (self.times[np.where(open_, middle, 0)] < at)
             lo, hi = np.where(earlier, middle + 1, lo), np.where(open_ & ~earlier, middle, hi)
-        return lo
+        ends: np.ndarray = lo
+        return ends
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,9 @@ class ItemSummary:
     def times(self, items: np.ndarray | None, at: np.ndarray) -> np.ndarray:
         """Return float32 (n, m, 3), :data:`ITEM_TIMES` at the moments (n,) for ``items`` None, (m,) or (n, m)."""
         counts = np.expm1(self.statistics[:, 0])
-        columns = (counts, self.first, self.last)
-        picked = columns if items is None else tuple(column[items] for column in columns)
-        return item_times(*picked, at[:, None])
+        if items is None:
+            return item_times(counts, self.first, self.last, at[:, None])
+        return item_times(counts[items], self.first[items], self.last[items], at[:, None])
 
     def deviations(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): ratings of the queries above the mean and what the item is given."""
@@ -205,7 +206,8 @@ def item_times(counts: np.ndarray, first: np.ndarray, last: np.ndarray, at: np.n
     since_last, since_first = (np.maximum(at - moment, 0.0) / SECONDS_PER_DAY for moment in (last, first))
     often = counts / np.maximum(since_first, 1.0)
     both = np.stack(np.broadcast_arrays(since_last, since_first, often), axis=-1)
-    return np.log1p(both).astype(np.float32)
+    times: np.ndarray = np.log1p(both).astype(np.float32)
+    return times
 
 
 def moments(train: Dataset) -> np.ndarray:
@@ -213,13 +215,15 @@ def moments(train: Dataset) -> np.ndarray:
     if train.has_time:
         return train.interactions.time
     lengths = np.diff(train.indptr)
-    return (np.arange(train.n_interactions) - np.repeat(train.indptr[:-1], lengths)).astype(np.float64)
+    places: np.ndarray = np.arange(train.n_interactions) - np.repeat(train.indptr[:-1], lengths)
+    return places.astype(np.float64)
 
 
 def _spans(values: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Return the sums of values over spans."""
     running = np.concatenate([[0.0], np.cumsum(values)])
-    return running[ends] - running[starts]
+    sums: np.ndarray = running[ends] - running[starts]
+    return sums
 
 
 def _moments(count: np.ndarray, total: np.ndarray, square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 from scipy import sparse
 
@@ -130,12 +131,14 @@ class FeatureSpace:
             Where a chosen column is none of the data.
         """
         circumstances = _circumstances(train)
-        users = {
+        users: dict[str, Cells] = {
             name: train.user_table[name]
             for name in user_columns(train.user_table)
             if name not in circumstances
         }
-        items = {name: train.item_table[name] for name in train.item_table.columns if name not in TEXTS}
+        items: dict[str, Cells] = {
+            name: train.item_table[name] for name in train.item_table.columns if name not in TEXTS
+        }
         known_times = list(TIME_KEYS) if bool(np.isfinite(when).all()) else []
         where = _chosen(circumstances, choice.context_columns, "context_columns", known_times)
         users, items = (
@@ -197,7 +200,9 @@ class FeatureSpace:
         cells: dict[str, Cells] = {
             name: column for name, column in _circumstances(train).items() if name in self._placed
         }
-        cells |= {key: _part(when, key) for key in TIME_KEYS if key in self._placed and key not in cells}
+        cells |= {
+            key: pl.Series(_part(when, key)) for key in TIME_KEYS if key in self._placed and key not in cells
+        }
         deviations = past.deviations(rows.item, rows.rating, moments(train))
         days = rows.time / SECONDS_PER_DAY
         starts = np.repeat(train.indptr[:-1], np.diff(train.indptr))

@@ -91,7 +91,8 @@ class Steps(NamedTuple):
 def _moved(value: float, gradient: float, squares: np.ndarray, place: int, rate: float) -> float:
     """Return a parameter after one step, its squared gradient added at ``place``."""
     squares[place] += gradient * gradient
-    return value - rate * gradient / np.sqrt(squares[place] + _TINY)
+    moved: float = value - rate * gradient / np.sqrt(squares[place] + _TINY)
+    return moved
 
 
 @kernel(inline=True)
