@@ -243,12 +243,13 @@ def _dataset(state: State, info: Meta) -> Dataset:
     """Rebuild the dataset."""
     arrays, meta = state
     tables = {name: table_of(arrays[name]) for name in _TABLES}
-    context = table_of(arrays[_CONTEXT]) if _CONTEXT in arrays else None
+    rows: dict[str, Any] = {name: arrays[f"interactions.{name}"] for name in ROW_ARRAYS}
+    rows["context"] = table_of(arrays[_CONTEXT]) if _CONTEXT in arrays else None
     about = TypeAdapter(DatasetInfo).validate_python({k: v for k, v in info.items() if k != "fingerprint"})
     return Dataset(
         Vocabulary.from_state(arrays, "users"),
         Vocabulary.from_state(arrays, "items"),
-        Interactions(*(arrays[f"interactions.{name}"] for name in ROW_ARRAYS), context=context),
+        Interactions(**rows),
         tables["item_table"],
         tables["user_table"],
         tables["links"],

@@ -87,7 +87,7 @@ def resolve(query: Query, dataset: Dataset, reads_context: bool = True) -> Reque
         context=checked_context(query.context) if query.context else {},
     )
     user = dataset.users.index(query.user) if query.user is not None else -1
-    warnings = []
+    warnings: list[str] = []
     if query.context:
         warnings += unknown_keys(query.context, dataset.context_keys)
         if not reads_context:

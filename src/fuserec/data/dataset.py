@@ -69,13 +69,14 @@ class Interactions:
     def take(self, rows: np.ndarray) -> Interactions:
         """Return some rows (indices or a mask), keeping their order."""
         context = None if self.context is None else rows_of(self.context, rows)
-        return Interactions(*(getattr(self, name)[rows] for name in ROW_ARRAYS), context=context)
+        arrays: dict[str, Any] = {name: getattr(self, name)[rows] for name in ROW_ARRAYS}
+        return Interactions(**arrays, context=context)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Interactions]) -> Interactions:
         """Return all rows, one part after the other."""
-        columns = (np.concatenate([getattr(p, name) for p in parts]) for name in ROW_ARRAYS)
-        return cls(*columns, context=stacked_contexts([(p.context, len(p)) for p in parts]))
+        arrays: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in ROW_ARRAYS}
+        return cls(**arrays, context=stacked_contexts([(p.context, len(p)) for p in parts]))
 
     def ordered(self) -> Interactions:
         """Return the rows by user, then time, then their present order (rows without time keep it)."""

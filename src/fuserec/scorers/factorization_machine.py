@@ -351,10 +351,10 @@ def _centre_and_width(statistics: np.ndarray) -> np.ndarray:
     values = np.where(known, statistics, 0.0).astype(np.float64)
     mean = values.sum(axis=0) / count
     width = np.sqrt(np.maximum((values**2).sum(axis=0) / count - mean**2, 0.0))
-    return np.stack([mean, np.where(width > 1e-6, width, 1.0)]).astype(np.float32)
+    return np.asarray(np.stack([mean, np.where(width > 1e-6, width, 1.0)]), dtype=np.float32)
 
 
 def _standard(statistics: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return float32 (n, k): statistics in standard deviations, cut; 0 where nothing is known."""
     values = (statistics - centres[0]) / centres[1]
-    return np.nan_to_num(np.clip(values, -WIDEST, WIDEST)).astype(np.float32)
+    return np.asarray(np.nan_to_num(np.clip(values, -WIDEST, WIDEST)), dtype=np.float32)

@@ -154,7 +154,7 @@ class StructuredScorer(Scorer):
             raise NotFittedError(
                 f"scorer {self.name!r} was fitted to clicks: set target = 'rating' for ratings"
             )
-        return np.clip(self.score(q, items).values, *self._scale)
+        return np.asarray(np.clip(self.score(q, items).values, *self._scale))
 
     def _asked(self, q: QueryBatch) -> tuple[Asked, np.ndarray]:
         """Return the query's side, and float32 (n_events,) what each event says for its item."""

@@ -131,9 +131,9 @@ class Trees(StructuredScorer):
         tastes = []
         for indptr, values, size in self._values:
             out = np.empty((examples.items.size, len(TASTES)), np.float32)
-            events = (examples.train.indptr, examples.train.interactions.item, examples.liking)
-            asked = (examples.indptr, examples.items, indptr, values, size)
-            tastes_before(*events, *asked, DAMPING, out)
+            users, taken = examples.train.indptr, examples.train.interactions.item
+            asked, told = examples.indptr, examples.items
+            tastes_before(users, taken, examples.liking, asked, told, indptr, values, size, DAMPING, out)
             tastes.append(out)
         parts = [
             self._dense(examples.asked)[rows],
