@@ -198,6 +198,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--model", action="append", choices=list(MODELS), help="only these (default: all)")
+    parser.add_argument("--threads", type=int, help="worker threads (default: all cores)")
     parser.add_argument("--random-only", action="store_true", help="without the five folds")
     parser.add_argument(
         "--compare",
@@ -207,7 +208,7 @@ def main() -> None:
         help="RMSE of A less that of B, with its interval",
     )
     options = parser.parse_args()
-    run = RunOptions()
+    run = RunOptions(threads=options.threads) if options.threads else RunOptions()
     splits = [("random", *random_split(options.data))]
     if not options.random_only:
         splits += folds(options.data)
