@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from pydantic import TypeAdapter
 
-from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
+from fuserec.data.dataset import ROW_ARRAYS, Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.impressions import no_impressions
+from fuserec.data.tables import table_bytes, table_of
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import kind_weights
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 
 TABLES = ("item_table", "user_table", "links", "impressions")
 """Kept as Arrow tables; impressions only where there are any."""
+
+CONTEXT = "interactions.context"
+"""The same, of the circumstances of interactions."""
 
 
 def anonymous(dataset: Dataset) -> Dataset:
@@ -38,12 +40,12 @@ def anonymous(dataset: Dataset) -> Dataset:
 def dataset_state(dataset: Dataset) -> State:
     """Return ids, interactions, tables and searches as arrays."""
     arrays: Arrays = {**dataset.users.state("users"), **dataset.items.state("items")}
-    for name in Interactions.__dataclass_fields__:
+    for name in ROW_ARRAYS:
         arrays[f"interactions.{name}"] = getattr(dataset.interactions, name)
     for name in TABLES if dataset.impressions.height else TABLES[:-1]:
-        buffer = io.BytesIO()
-        getattr(dataset, name).write_ipc(buffer)
-        arrays[name] = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+        arrays[name] = table_bytes(getattr(dataset, name))
+    if dataset.interactions.context is not None:
+        arrays[CONTEXT] = table_bytes(dataset.interactions.context)
     arrays["searches.user"], arrays["searches.time"] = dataset.searches.user, dataset.searches.time
     return arrays, {"searches": list(dataset.searches.text)}
 
@@ -51,12 +53,14 @@ def dataset_state(dataset: Dataset) -> State:
 def dataset_from_state(state: State, info: Meta) -> Dataset:
     """Rebuild the dataset."""
     arrays, meta = state
-    tables = {name: pl.read_ipc(io.BytesIO(arrays[name].tobytes())) for name in TABLES if name in arrays}
+    tables = {name: table_of(arrays[name]) for name in TABLES if name in arrays}
+    rows: dict[str, Any] = {name: arrays[f"interactions.{name}"] for name in ROW_ARRAYS}
+    rows["context"] = table_of(arrays[CONTEXT]) if CONTEXT in arrays else None
     about = TypeAdapter(DatasetInfo).validate_python({k: v for k, v in info.items() if k != "fingerprint"})
     return Dataset(
         Vocabulary.from_state(arrays, "users"),
         Vocabulary.from_state(arrays, "items"),
-        Interactions(*(arrays[f"interactions.{name}"] for name in Interactions.__dataclass_fields__)),
+        Interactions(**rows),
         tables["item_table"],
         tables["user_table"],
         tables["links"],

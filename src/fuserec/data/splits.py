@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from fuserec.data.contexts import joined, row_contexts
 from fuserec.data.impressions import not_held_out
 from fuserec.errors import ConfigError, DataError, nearest
 from fuserec.settings import Settings
@@ -179,9 +180,13 @@ def _assembled(dataset: Dataset, rows: _Rows) -> Holdout:
     users, starts, counts = np.unique(targets.user, return_index=True, return_counts=True)
     moments = targets.time[starts] if users.size else np.empty(0)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    queries = history.queries(users, moments)
+    circumstances = row_contexts(
+        targets.context, starts
+    )  # known when the question is asked, as the moment is
     return Holdout(
         not_held_out(dataset, rows.train, rows.until).with_rows(rows.train),
-        history.queries(users, moments),
+        replace(queries, contexts=joined(queries.contexts, circumstances)),
         indptr,
         targets.item,
         targets.rating,

@@ -29,6 +29,8 @@ SCORERS: dict[str, str] = {
     "meta_learned": "meta_learned:MetaLearned",
     "joint": "joint:Joint",
     "content_map": "content_map:ContentMap",
+    "factorization_machine": "factorization_machine:FactorizationMachine",
+    "trees": "trees:Trees",
     "debiased": "debiased:Debiased",
     "averaged": "averaged:Averaged",
     "augmented": "augmented:Augmented",

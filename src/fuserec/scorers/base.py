@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fuserec.types import Arrays, Meta, State
 
 EvidenceKind = Literal[
-    "item", "word", "tag", "text", "popularity", "bias", "offset", "residual", "scorer", "rest"
+    "item", "word", "tag", "text", "column", "popularity", "bias", "offset", "residual", "scorer", "rest"
 ]
 EvidenceMethod = Literal["exact", "attributed", "scorer", "shapley"]
 
@@ -46,6 +46,9 @@ class Capabilities:
     trained : bool
         Whether it is learnt by gradient steps: sums in another order (other threads, another device) grow, step by
         step, into somewhat other weights. Equal threads give equal ones.
+    columns : bool
+        Whether it reads columns: those of users and circumstances from the context of a query, those of items to judge
+        what nobody has taken.
     """
 
     answers: frozenset[str] = frozenset({"history"})
@@ -55,6 +58,7 @@ class Capabilities:
     max_items: int | None = None
     predicts: bool = False
     trained: bool = False
+    columns: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Evidence:
     kind : str
         What ``key`` is: a history item, a word, a tag, the query's text, popularity, ...
     key : int, str or None
-        Item index for ``item``; the word, tag or name otherwise.
+        Item index for ``item``; the word, tag, column (with a value: ``column=value``) or name otherwise.
     contribution : float
         In units of the score; all rows of a score sum to it.
     method : {"exact", "attributed", "scorer", "shapley"}

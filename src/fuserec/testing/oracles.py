@@ -183,6 +183,39 @@ def content_map(scorer: Scorer, train: Dataset, features: ItemFeatures, q: Query
     return out
 
 
+def factorization_machine(
+    scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch
+) -> np.ndarray:
+    """w0 + Σ w_f x_f + Σ_{f<g} (v_f·v_g) x_f x_g, pair by pair (Rendle 2010, eq. 1), for the fitted w and v."""
+    machine: Any = scorer
+    at, trained = machine._factors, train.item_counts > 0
+    asked, liking = machine._space.of_queries(q)
+    own, offered = machine._asked_matrix(asked), machine._offered
+    events = machine._inputs(liking if machine._target == "rating" else q.weights)
+    out = np.empty((len(q), train.n_items))
+    for row, item in np.ndindex(*out.shape):
+        found = [(x, at.feature_weight[f], at.feature[f]) for f, x in _filled(own, row, 0)]
+        first = own.shape[1]
+        found += [(x, at.feature_weight[f], at.feature[f]) for f, x in _filled(offered, item, first)]
+        found += [(1.0, at.item_weight[item], at.item[item])] if trained[item] else []
+        history = range(int(q.indptr[row]), int(q.indptr[row + 1]))
+        for table, event in np.ndindex(events.shape[1], len(history)):
+            place = history[event]
+            j, x = q.items[place], float(events[place, table]) / np.sqrt(len(history))
+            found += [(x, at.event_weight[table, j], at.event[table, j])] if trained[j] else []
+        x, w = (np.array([feature[part] for feature in found], np.float64) for part in (0, 1))
+        v = np.array([feature[2] for feature in found], np.float64)
+        products = np.outer(x, x) * (v @ v.T)
+        out[row, item] = at.offset[0] + w @ x + np.triu(products, 1).sum()
+    return out
+
+
+def _filled(matrix: Any, row: int, first: int) -> list[tuple[int, float]]:
+    """Return (column + first, value) of the entries of a CSR row."""
+    span = slice(int(matrix.indptr[row]), int(matrix.indptr[row + 1]))
+    return [(int(f) + first, float(x)) for f, x in zip(matrix.indices[span], matrix.data[span], strict=True)]
+
+
 def debiased(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
     """Return s as the wrapped scorer defines it, divided by (interactions + 1)^exponent where it is above 0."""
     wrapped: Any = scorer
@@ -287,6 +320,7 @@ ORACLES: dict[str, Oracle] = {
     "joint": joint,
     "content_map": content_map,
     "generative": generative,
+    "factorization_machine": factorization_machine,
     "debiased": debiased,
     "averaged": averaged,
 }

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from fuserec.data.cleaning.circumstances import contexts_in, prefixed
 from fuserec.data.cleaning.events import NO_ITEM
 from fuserec.data.cleaning.graph import dataset_impressions, written_impressions
+from fuserec.data.contexts import stacked_contexts
 from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import HALF_SECONDS, KINDS, TIMED, signed_weights, strongest
@@ -63,6 +65,7 @@ class Cleaned:
             column["time"],
             column["kind"],
             column["part"],
+            contexts_in(rows),
         )
         return Dataset(
             Vocabulary.from_ids(self.users),
@@ -99,6 +102,9 @@ class Cleaned:
             "part": np.concatenate([rows.part, np.zeros(found)]).astype(np.uint8),
         }
         events = pl.DataFrame(columns)
+        every = stacked_contexts([(rows.context, len(rows)), (None, found)])
+        if every is not None:
+            events = events.with_columns(prefixed(every))
         if found:
             events = events.with_columns(
                 pl.Series("text", [""] * len(rows) + list(searches.text), dtype=pl.String)
