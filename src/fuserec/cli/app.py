@@ -14,7 +14,7 @@ from fuserec.cli.doctor import doctor
 from fuserec.cli.evaluate import evaluate
 from fuserec.cli.fit import fit
 from fuserec.cli.keep import forget, info, update
-from fuserec.cli.models import models
+from fuserec.cli.language import models
 from fuserec.cli.questions import ask
 from fuserec.cli.tune import tune
 

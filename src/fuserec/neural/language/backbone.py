@@ -20,6 +20,7 @@ from fuserec.encoders.sentence import located
 from fuserec.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
+    from fuserec.neural.language.ranks import RankBudget
     from fuserec.run import RunOptions
 
 Family = Literal["encoder", "decoder", "encoder_decoder"]
@@ -71,6 +72,12 @@ class Backbone(nn.Module):
         self.family: Family = family
         self.pooling: Pooling = pooling
         self.max_length = max_length
+        self.budget: RankBudget | None = None
+        """Set by :func:`fuserec.neural.language.tuning.tune` where low ranks are handed out as training goes on."""
+
+    def penalty(self) -> torch.Tensor | float:
+        """Return what a method of tuning adds to the loss of a step; to be called once a step, in ``loss``."""
+        return 0.0 if self.budget is None else self.budget.penalty()
 
     @property
     def dim(self) -> int:
@@ -171,6 +178,21 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.
         return hidden[torch.arange(hidden.shape[0], device=hidden.device), mask.sum(dim=1) - 1]
     share = mask.unsqueeze(-1).float()
     return (hidden * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
+
+
+@contextlib.contextmanager
+def enough_memory(lower: str) -> Iterator[None]:
+    """Turn a GPU that is out of memory into one line that says what to lower.
+
+    Parameters
+    ----------
+    lower : str
+        For example ``"batch_size (128) or max_length (64)"``.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ConfigError(f"the GPU has too little memory for this training: lower {lower}") from None
 
 
 def by_length(lengths: Sequence[int], budget: int) -> Iterator[np.ndarray]:

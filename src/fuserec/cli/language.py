@@ -1,0 +1,151 @@
+"""``fuserec models tune``, ``compress`` and ``compare``: a text encoder that is adapted to a catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fuserec.cli.checkpoints import Checkpoints, checkpoints
+from fuserec.cli.fit import say_cleaning
+from fuserec.cli.models import models
+from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads
+from fuserec.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fuserec.data.splits import SplitConfig
+
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
+Split = Annotated[
+    str, typer.Option("--split", help="As in `evaluate`: only its training part is seen; none sees all rows.")
+]
+Share = Annotated[float, typer.Option("--share", help="What the split holds out, as in `evaluate`.")]
+
+
+@models.command()
+def tune(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
+    base: Annotated[
+        str, typer.Option("--base", help="minilm, a folder of a language model, or a name on the hub.")
+    ] = "minilm",
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Settings of the training (TOML).")
+    ] = None,
+    objective: Annotated[str | None, typer.Option("--objective", help="pairs, masked or causal.")] = None,
+    query: Annotated[str | None, typer.Option("--query", help="item, events or titles (pairs).")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="full, last_layers, biases, lora or adalora."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples.")] = None,
+    max_pairs: Annotated[int | None, typer.Option("--max-pairs", help="Pairs of an epoch.")] = None,
+    columns: Annotated[
+        str | None, typer.Option("--columns", help="Columns of an item's text, divided by commas.")
+    ] = None,
+    split: Split = "last-out",
+    share: Share = 0.1,
+    format: Format = "folder",
+    resumable: Checkpoints = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Adapt a text encoder to a catalogue, and write it as a folder that a configuration can name."""
+    screen = Screen(json, quiet, debug)
+    from fuserec.neural import require
+
+    require("tuning a language model")
+    from fuserec.data.readers import read
+    from fuserec.neural.language.adapt import adapt
+    from fuserec.neural.language.adapt.folder import check_destination, megabytes
+
+    check_destination(out)
+    given = {"objective": objective, "query": query, "epochs": epochs, "max_pairs": max_pairs}
+    told = _settings(config, given, method, columns)
+    protocol = split_of(split, share)
+    kept = resumable or out.with_name(f"{out.name}.checkpoints")
+    with (
+        checkpoints(kept) as folder_of_checkpoints,
+        screen.working(
+            f"tuned and written to {out}",
+            seed=seed,
+            threads=threads,
+            device=device,
+            checkpoints=folder_of_checkpoints,
+        ) as run,
+    ):
+        dataset, report = read(folder, format)
+        say_cleaning(screen, report)
+        adapted = adapt(dataset, told, run, base=base, split=protocol)
+        adapted.save(out)
+    facts = {"folder": str(out), "megabytes": round(megabytes(out), 1), **adapted.facts}
+    screen.result(facts, *([] if screen.json else [_summary(facts)]))
+
+
+def split_of(split: str, share: float) -> SplitConfig | None:
+    """Return the split of the options; None for ``none``."""
+    from fuserec.data.splits import SplitConfig
+
+    if split == "none":
+        return None
+    return SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+
+
+def _settings(path: Path | None, given: dict[str, Any], method: str | None, columns: str | None) -> Any:
+    """Return the settings of a training: those of the file, and on top of them those of the options."""
+    from fuserec.neural.language.adapt.config import AdaptConfig
+
+    values = {} if path is None else read_toml(path)
+    values |= {name: value for name, value in given.items() if value is not None}
+    if method is not None:
+        values["tuning"] = {**values.get("tuning", {}), "method": method}
+    if columns is not None:
+        names = [name.strip() for name in columns.split(",") if name.strip()]
+        values["text"] = {**values.get("text", {}), "columns": names}
+    return AdaptConfig.parse(values, str(path) if path is not None else "models tune")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        Where it cannot be read.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise ConfigError(f"{path}: cannot be read as TOML ({fault})") from None
+
+
+def _summary(facts: dict[str, Any]) -> Any:
+    """Return what a tuned model is, for the screen."""
+    from fuserec.cli.show import pairs
+
+    figures, config = facts["figures"], facts["config"]
+    what = f"{config['objective']}" + (f" ({config['query']})" if config["objective"] == "pairs" else "")
+    kept = figures["kept"]
+    rows = [
+        ("model", facts["folder"]),
+        ("base", facts["base"]["name"]),
+        ("learnt from", what),
+        (
+            "trained",
+            f"{config['tuning']['method']}: {figures['parameters_trained']:,} of {figures['parameters']:,}",
+        ),
+        ("training", f"{figures['seconds']:.0f} s, {figures['epochs']} epochs, {figures['steps']:,} steps"),
+        ("on held-out people", " ".join(f"{value:.4f}" for value in figures["held_out"])),
+        ("size", f"{facts['megabytes']:.1f} MB"),
+        ("similarity kept", f"{kept['general']:.3f} of sentences, {kept['catalogue']:.3f} of the catalogue"),
+        ("agrees with people", f"{kept['graded']:.3f}, before {kept['graded_before']:.3f}"),
+        ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
+    ]
+    return pairs(rows)
