@@ -10,17 +10,23 @@ import typer
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.fit import say_cleaning
 from fuserec.cli.models import models
-from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads
-from fuserec.errors import ConfigError
+from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, encoded, out_file
+from fuserec.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
     from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
+    from fuserec.evaluation.statistics import Estimate
 
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
 Split = Annotated[
     str, typer.Option("--split", help="As in `evaluate`: only its training part is seen; none sees all rows.")
 ]
 Share = Annotated[float, typer.Option("--share", help="What the split holds out, as in `evaluate`.")]
+
+Columns = Annotated[
+    str | None, typer.Option("--columns", help="Columns of an item's text, divided by commas.")
+]
 
 
 @models.command()
@@ -41,9 +47,7 @@ def tune(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples.")] = None,
     max_pairs: Annotated[int | None, typer.Option("--max-pairs", help="Pairs of an epoch.")] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", help="Columns of an item's text, divided by commas.")
-    ] = None,
+    columns: Columns = None,
     split: Split = "last-out",
     share: Share = 0.1,
     format: Format = "folder",
@@ -87,6 +91,58 @@ def tune(
     screen.result(facts, *([] if screen.json else [_summary(facts)]))
 
 
+@models.command()
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="minilm, a folder or a name on the hub; with :float32 after it in full precision. May be given "
+            "again; the first is what the others are compared with.",
+        ),
+    ],
+    split: Annotated[str, typer.Option("--split", help="As in `evaluate`.")] = "last-out",
+    share: Share = 0.1,
+    columns: Columns = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
+    ] = None,
+    format: Format = "folder",
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure text encoders side by side, each as a content scorer alone: accuracy, size, speed, what is kept."""
+    printed = json is not None and str(json) == "-"
+    screen = Screen(printed, quiet, debug)
+    if json is not None and not printed:
+        out_file(json, "--json")
+    from fuserec.data.readers import read
+    from fuserec.data.splits import SplitConfig
+    from fuserec.encoders.text import TextConfig
+    from fuserec.evaluation.encoders import compare_encoders, encoder_named, model_name
+
+    wanted = [encoder_named(name) for name in model]
+    named = {model_name(config): config for config in wanted}
+    if len(named) < len(wanted):
+        raise RequestError("--model: two encoders have the same name; rename one of the folders")
+    protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+    text = TextConfig(columns=None if columns is None else tuple(listed(columns)))
+    with screen.working("compared", seed=seed, threads=threads) as run:
+        dataset, _ = read(folder, format)
+        found = compare_encoders(dataset, named, split=protocol, text=text, run=run)
+    value = found.to_json()
+    if json is not None and not printed:
+        json.write_text(encoded(value), encoding="utf-8")
+        screen.remark(f"written: {json}")
+    for note in found.notes:
+        screen.remark(f"note: {note}")
+    screen.result(value, *([] if screen.json else comparison_tables(found)))
+
+
 def split_of(split: str, share: float) -> SplitConfig | None:
     """Return the split of the options; None for ``none``."""
     from fuserec.data.splits import SplitConfig
@@ -94,6 +150,11 @@ def split_of(split: str, share: float) -> SplitConfig | None:
     if split == "none":
         return None
     return SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+
+
+def listed(columns: str) -> list[str]:
+    """Return the names that stand between commas."""
+    return [name.strip() for name in columns.split(",") if name.strip()]
 
 
 def _settings(path: Path | None, given: dict[str, Any], method: str | None, columns: str | None) -> Any:
@@ -105,8 +166,7 @@ def _settings(path: Path | None, given: dict[str, Any], method: str | None, colu
     if method is not None:
         values["tuning"] = {**values.get("tuning", {}), "method": method}
     if columns is not None:
-        names = [name.strip() for name in columns.split(",") if name.strip()]
-        values["text"] = {**values.get("text", {}), "columns": names}
+        values["text"] = {**values.get("text", {}), "columns": listed(columns)}
     return AdaptConfig.parse(values, str(path) if path is not None else "models tune")
 
 
@@ -149,3 +209,49 @@ def _summary(facts: dict[str, Any]) -> Any:
         ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
     ]
     return pairs(rows)
+
+
+def comparison_tables(found: EncoderComparison) -> list[Any]:
+    """Return a comparison of encoders for the screen: accuracy first, then what it costs and keeps."""
+    from fuserec.cli.show import plain_table
+
+    accuracy = plain_table(
+        "encoder", "NDCG@10", "recall@10", "AUC", "against the first", "whitening, recency"
+    )
+    cost = plain_table(
+        "encoder", "trained", "of", "training", "MB", "ms/text", "ms/request", "gain/ms", "kept", "graded"
+    )
+    for name, one in found.encoders.items():
+        chosen = f"{'auto' if one.exponent is None else one.exponent}, {one.recency}"
+        figures = [_interval(one.metrics[key]) for key in ("ndcg@10", "recall@10", "auc")]
+        accuracy.add_row(name, *figures, _gain(one), chosen)
+        trained = ["" if value is None else f"{value:,}" for value in (one.trained, one.parameters)]
+        seconds = "" if one.training_s is None else f"{one.training_s:.0f} s"
+        cost.add_row(
+            name,
+            *trained,
+            seconds,
+            f"{one.megabytes:.1f}",
+            f"{one.ms_text:.2f}",
+            f"{one.ms_request:.1f}",
+            "" if one.gain is None else f"{100 * one.gain_per_ms:+.1f} %",
+            f"{one.kept['general']:.3f} / {one.kept['catalogue']:.3f}",
+            f"{one.kept['graded']:.3f}",
+        )
+    return [accuracy, cost]
+
+
+def _interval(figure: Estimate) -> str:
+    """Return a figure with its interval."""
+    if figure.value is None:
+        return ""
+    ends = "" if figure.low is None else f" ({figure.low:.4f} to {figure.high:.4f})"
+    return f"{figure.value:.4f}{ends}"
+
+
+def _gain(one: EncoderResult) -> str:
+    """Return by how much an encoder is better than the first one, with the interval of the paired difference."""
+    if one.gain is None or one.gain.difference is None:
+        return ""
+    ends = "" if one.gain.low is None else f" ({one.gain.low:+.4f} to {one.gain.high:+.4f})"
+    return f"{100 * one.relative:+.1f} %{ends}"
