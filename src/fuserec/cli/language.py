@@ -92,6 +92,68 @@ def tune(
 
 
 @models.command()
+def compress(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model folder, or minilm.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
+    form: Annotated[str | None, typer.Option("--form", help="int8, layers or pruned.")] = None,
+    layers: Annotated[
+        int | None, typer.Option("--layers", help="layers: how many stay; by default half.")
+    ] = None,
+    amount: Annotated[float | None, typer.Option("--pruned", help="pruned: share of the weights.")] = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="A smaller model that learns from MODEL instead.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The dataset folder on whose texts it is taught again.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes of teaching; 0: none.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="More settings (TOML).")] = None,
+    columns: Columns = None,
+    split: Split = "last-out",
+    share: Share = 0.1,
+    format: Format = "folder",
+    resumable: Checkpoints = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a smaller form of a text encoder: int8, fewer layers, pruned, or a student taught by it."""
+    screen = Screen(json, quiet, debug)
+    from fuserec.neural import require
+
+    require("compressing a language model")
+    from fuserec.data.readers import read
+    from fuserec.neural.language.adapt import CompressConfig
+    from fuserec.neural.language.adapt import compress as write_smaller
+    from fuserec.neural.language.adapt.folder import check_destination, megabytes
+
+    check_destination(out)
+    given = {"form": form, "layers": layers, "share": amount, "epochs": epochs}
+    told = CompressConfig.parse(_values(config, given, columns), _place(config, "models compress"))
+    protocol = split_of(split, share)
+    kept = resumable or out.with_name(f"{out.name}.checkpoints")
+    with (
+        checkpoints(kept) as folder_of_checkpoints,
+        screen.working(
+            f"compressed and written to {out}",
+            seed=seed,
+            threads=threads,
+            device=device,
+            checkpoints=folder_of_checkpoints,
+        ) as run,
+    ):
+        dataset = None if data is None else read(data, format)[0]
+        facts = write_smaller(model, out, told, run, data=dataset, split=protocol, student=student)
+    value = {"folder": str(out), "megabytes": round(megabytes(out), 1), **facts}
+    screen.result(value, *([] if screen.json else [_compressed(value)]))
+
+
+@models.command()
 def compare(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
     model: Annotated[
@@ -159,15 +221,26 @@ def listed(columns: str) -> list[str]:
 
 def _settings(path: Path | None, given: dict[str, Any], method: str | None, columns: str | None) -> Any:
     """Return the settings of a training: those of the file, and on top of them those of the options."""
-    from fuserec.neural.language.adapt.config import AdaptConfig
+    from fuserec.neural.language.adapt import AdaptConfig
 
-    values = {} if path is None else read_toml(path)
-    values |= {name: value for name, value in given.items() if value is not None}
+    values = _values(path, given, columns)
     if method is not None:
         values["tuning"] = {**values.get("tuning", {}), "method": method}
+    return AdaptConfig.parse(values, _place(path, "models tune"))
+
+
+def _values(path: Path | None, given: dict[str, Any], columns: str | None) -> dict[str, Any]:
+    """Return what a file says, and on top of it the options that are given."""
+    values = {} if path is None else read_toml(path)
+    values |= {name: value for name, value in given.items() if value is not None}
     if columns is not None:
         values["text"] = {**values.get("text", {}), "columns": listed(columns)}
-    return AdaptConfig.parse(values, str(path) if path is not None else "models tune")
+    return values
+
+
+def _place(path: Path | None, command: str) -> str:
+    """Return where settings come from, for errors."""
+    return command if path is None else f"{command}, {path}"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -209,6 +282,15 @@ def _summary(facts: dict[str, Any]) -> Any:
         ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
     ]
     return pairs(rows)
+
+
+def _compressed(value: dict[str, Any]) -> Any:
+    """Return what a smaller model is, for the screen."""
+    from fuserec.cli.show import figures, pairs
+
+    step = {name: told for name, told in value["compression"][-1].items() if told is not None}
+    rows = [("model", value["folder"]), ("size", f"{value['megabytes']:.1f} MB"), *figures(step, 2)]
+    return pairs([*rows, ("read it by", f'[features.sentence] model = "{value["folder"]}"')])
 
 
 def comparison_tables(found: EncoderComparison) -> list[Any]:

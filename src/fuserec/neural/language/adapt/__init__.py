@@ -7,6 +7,7 @@ reads. ``compress`` makes such a folder smaller.
 from __future__ import annotations
 
 from fuserec.neural.language.adapt.adaptation import Adapted, adapt
+from fuserec.neural.language.adapt.compress import CompressConfig, compress
 from fuserec.neural.language.adapt.config import AdaptConfig
 
-__all__ = ["AdaptConfig", "Adapted", "adapt"]
+__all__ = ["AdaptConfig", "Adapted", "CompressConfig", "adapt", "compress"]

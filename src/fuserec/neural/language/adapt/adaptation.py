@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import SplitConfig
+    from fuserec.encoders.text import TextConfig
     from fuserec.neural.language.adapt.config import AdaptConfig
     from fuserec.neural.language.backbone import Backbone
     from fuserec.neural.training import Progress
@@ -119,7 +120,7 @@ def adapt(
             f"tuning = {config.tuning.method}: its parts cannot be merged into an encoder's folder; choose one of "
             f"{', '.join(MERGED[:-1])}"
         )
-    ground = ground_of(data, config, run, split)
+    ground = ground_of(data, config.text, run, split)
     folder = located(base, None, run)
     seed = int(run.rng(NAME).integers(2**31))
     with training(seed, run.threads):
@@ -146,9 +147,9 @@ def _encoded(backbone: Backbone, texts: Any, fast: torch.dtype) -> np.ndarray:
     return unit_vectors(backbone, texts, backbone.max_length, fast)
 
 
-def ground_of(data: Dataset, config: AdaptConfig, run: RunOptions, split: SplitConfig | None) -> Ground:
+def ground_of(data: Dataset, text: TextConfig, run: RunOptions, split: SplitConfig | None) -> Ground:
     """Return the part of the data that may be seen, and its items' texts (all items': text is no answer)."""
-    texts = item_text(data.item_table, config.text)
+    texts = item_text(data.item_table, text)
     if not any(texts):
         raise DataError(
             f"{data.info.name}: no item has text, so there is nothing for a language model to read"
