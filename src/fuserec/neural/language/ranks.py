@@ -63,6 +63,7 @@ class RankBudget(nn.Module):
         self.first = sum(self._own[name].shape[0] for name in self._names)
         self.final = final_rank * len(self._names)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("heard", torch.zeros((), dtype=torch.bool))
         for at, name in enumerate(self._order):
             parameter = self._own[name]
             self.register_buffer(f"mean_{at}", torch.zeros_like(parameter))
@@ -77,15 +78,27 @@ class RankBudget(nn.Module):
         """Take in the gradient of one matrix."""
         if parameter.grad is None:
             return
+        self.get_buffer("heard").fill_(True)
         mean, spread = self.get_buffer(f"mean_{at}"), self.get_buffer(f"spread_{at}")
         sensitivity = (parameter * parameter.grad).abs()
         mean.mul_(self.smooth).add_(sensitivity, alpha=1 - self.smooth)
         spread.mul_(self.smooth).add_((sensitivity - mean).abs(), alpha=1 - self.smooth)
 
+    @torch.no_grad()
+    def before_reading(self) -> None:
+        """Hand out the ranks that the last step leaves, where there was one since; before texts are read."""
+        if not bool(self.get_buffer("heard")):
+            return
+        step = int(self.step) + 1
+        end = self.total - self.last
+        if self.warm < step <= end and (step % self.every == 0 or step == end):
+            self._decide(self.budget(step))
+        self.settle()
+        self.step.fill_(step)
+        self.get_buffer("heard").fill_(False)
+
     def penalty(self) -> torch.Tensor:
-        """Hand out the ranks that the last step leaves, and return the orthogonality term; once a step."""
-        if self.training and torch.is_grad_enabled():
-            self._allot()
+        """Return the orthogonality term."""
         found = []
         for name, matrix in self._own.items():
             if "lora_E" in name:
@@ -93,16 +106,6 @@ class RankBudget(nn.Module):
             square = matrix @ matrix.T if "lora_A" in name else matrix.T @ matrix
             found.append((square - torch.eye(square.shape[0], device=square.device)).norm())
         return self.orthogonality * torch.stack(found).mean()
-
-    @torch.no_grad()
-    def _allot(self) -> None:
-        """Decide anew where it is time, and keep what is out at zero."""
-        step = int(self.step)
-        end = self.total - self.last
-        if self.warm < step <= end and (step % self.every == 0 or step == end):
-            self._decide(self.budget(step))
-        self.settle()
-        self.step += 1
 
     @torch.no_grad()
     def settle(self) -> None:

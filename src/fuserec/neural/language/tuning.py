@@ -187,6 +187,7 @@ def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -
         "target_modules": targets,
         "lora_alpha": config.scale * config.rank,
         "lora_dropout": config.dropout,
+        "fan_in_fan_out": kind == "gpt2",  # its maps are stored turned round
     }
     if config.method == "lora":
         return peft.LoraConfig(r=config.rank, **shared)
