@@ -108,6 +108,8 @@ class Backbone(nn.Module):
         length : int, optional
             Tokens read, at most; ``max_length`` where it is not given or longer.
         """
+        if not texts:
+            return []
         limit = min(length or self.max_length, self.max_length)
         whole = [_clean(text) for text in texts]
         others = None if second is None else [_clean(text) for text in second]
