@@ -19,7 +19,8 @@ def titles(n_items=36):
     """Return titles: the group of an item shows in one word, and in another one for every second item."""
     kinds = (("red", "blue"), ("oak", "sea"))
     return [
-        f"{kinds[i % 2][0]}{i // 2 % GROUPS} {kinds[i % 2][1]}{i // 2 % GROUPS} w{i % 20}" for i in range(n_items)
+        f"{kinds[i % 2][0]}{i // 2 % GROUPS} {kinds[i % 2][1]}{i // 2 % GROUPS} w{i % 20}"
+        for i in range(n_items)
     ]
 
 

@@ -60,7 +60,9 @@ class TestExamples:
 
     def test_the_target_is_never_in_its_own_history(self):
         rng = np.random.default_rng(0)
-        data = dataset_of([rng.integers(6, size=12).tolist() for _ in range(30)], 6)  # people come back to items
+        data = dataset_of(
+            [rng.integers(6, size=12).tolist() for _ in range(30)], 6
+        )  # people come back to items
         found = examples_of(data, np.ones(6, dtype=bool), 12)
         assert not (found.history == found.targets[:, None]).any()
         texts = [f"title{i}" for i in range(6)]
@@ -153,7 +155,9 @@ class TestLoss:
             return v / np.linalg.norm(v)
 
         part, losses = found.take(batch), []
-        items = np.unique(np.concatenate([part.targets, *([] if query == "titles" else [part.history[:, 0]])]))
+        items = np.unique(
+            np.concatenate([part.targets, *([] if query == "titles" else [part.history[:, 0]])])
+        )
         if query == "events":
             items = np.unique(np.concatenate([items, part.history.ravel()]))
             items = items[items >= 0]
@@ -222,7 +226,9 @@ class TestLearning:
         figures = adapted.facts["figures"]
         assert figures["losses"][-1] < figures["losses"][0] - 0.1
 
-    @pytest.mark.parametrize(("kind", "objective"), [("bert", "masked"), ("gpt2", "causal"), ("qwen2", "causal")])
+    @pytest.mark.parametrize(
+        ("kind", "objective"), [("bert", "masked"), ("gpt2", "causal"), ("qwen2", "causal")]
+    )
     def test_words_of_the_catalogue_are_learnt(self, folders, kind, objective):
         told = config(objective=objective, epochs=15, learning_rate=5e-3, batch_size=8)
         adapted = adapt(readers(), told, RUN, base=str(folders[kind]))
@@ -254,7 +260,9 @@ class TestLearning:
         guessed = labels != -100
         assert torch.equal(labels[guessed], before[guessed])
         assert torch.equal(batch.ids[~guessed], before[~guessed])
-        assert not (guessed & ((before == 2) | (before == 3) | (before == 0))).any()  # marks are never guessed
+        assert not (
+            guessed & ((before == 2) | (before == 3) | (before == 0))
+        ).any()  # marks are never guessed
         assert bool(guessed.any(dim=1).all())  # at least one word a text
         hidden = (batch.ids == backbone.tokenizer.mask_token_id)[guessed].float().mean()
         assert 0.74 < float(hidden) < 0.86

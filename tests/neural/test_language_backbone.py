@@ -24,7 +24,12 @@ from fuserec.neural.language.backbone import (  # noqa: E402
 from fuserec.testing.language import tiny_model  # noqa: E402
 
 TEXTS = ["red0", "blue1 oak2 sea3 w4 w5 w6", "", "red0 red0 red1", "\ud800 red2", "strange words only"]
-KINDS = {"bert": ("encoder", "mean"), "gpt2": ("decoder", "last"), "qwen2": ("decoder", "last"), "t5": ("encoder_decoder", "mean")}
+KINDS = {
+    "bert": ("encoder", "mean"),
+    "gpt2": ("decoder", "last"),
+    "qwen2": ("decoder", "last"),
+    "t5": ("encoder_decoder", "mean"),
+}
 
 
 @pytest.fixture(scope="module")

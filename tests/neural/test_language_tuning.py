@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from small_language import RUN, WORDS
+from small_language import RUN, WORDS, Calls
 
 from fuserec.errors import ConfigError
+from fuserec.run import CancelledError
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
 pytest.importorskip("transformers")
@@ -24,11 +27,17 @@ STEPS = 30
 
 METHODS = {
     "full": lambda name: True,
-    "last_layers": lambda name: any(part in name for part in (".layer.1.", ".block.1.", ".h.1.")) or name.startswith("model.ln_f") or "final_layer_norm" in name,
+    "last_layers": lambda name: (
+        any(part in name for part in (".layer.1.", ".block.1.", ".h.1."))
+        or name.startswith("model.ln_f")
+        or "final_layer_norm" in name
+    ),
     "biases": lambda name: name.endswith("bias") or "norm" in name.lower() or "ln_" in name,
     "lora": lambda name: "lora_" in name,
     "adalora": lambda name: "lora_" in name,
-    "adapters": lambda name: any(part in name for part in (".down.", ".up.")) or name.split(".")[-2] == "norm",
+    "adapters": lambda name: (
+        any(part in name for part in (".down.", ".up.")) or name.split(".")[-2] == "norm"
+    ),
     "frozen": lambda name: False,
 }
 
@@ -144,7 +153,11 @@ class TestLowRank:
 
     def test_the_orthogonality_term(self):
         module = torch.nn.Module()
-        for name, value in (("lora_A", 2 * torch.eye(2)), ("lora_E", torch.ones(2, 1)), ("lora_B", torch.eye(2))):
+        for name, value in (
+            ("lora_A", 2 * torch.eye(2)),
+            ("lora_E", torch.ones(2, 1)),
+            ("lora_B", torch.eye(2)),
+        ):
             setattr(module, name, torch.nn.ParameterDict({"default": torch.nn.Parameter(value)}))
         budget = RankBudget(module, 1, warm=1, last=1, every=1, total=5, orthogonality=0.5)
         # A·Aᵀ - I = 3·I, of norm 3·√2; B is orthogonal; the mean of both times a half.
@@ -168,15 +181,8 @@ class TestLowRank:
         plan = Plan("toy", 5, 1e-2)
         whole = made(folders["bert"], "adalora", rank=2)
         train(Task(whole), plan, RUN, Checkpoint(None, "toy", ""))
-        from dataclasses import replace
-
-        from small_language import Calls
-
-        from fuserec.run import CancelledError
-
+        first, stop = made(folders["bert"], "adalora", rank=2), replace(RUN, cancel=Calls(17))
         with pytest.raises(CancelledError):
-            first = made(folders["bert"], "adalora", rank=2)
-            stop = replace(RUN, cancel=Calls(17))
             train(Task(first), plan, stop, Checkpoint(tmp_path, "toy", "k"))
         again = made(folders["bert"], "adalora", rank=2)
         train(Task(again), plan, RUN, Checkpoint(tmp_path, "toy", "k"))
@@ -198,7 +204,7 @@ class TestPrompts:
     @pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
     @pytest.mark.parametrize("kind", ["bert", "t5"])
     def test_they_refuse_what_does_not_read_forward(self, folders, method, kind):
-        with pytest.raises(ConfigError, match="for GPT-like models only.*choose lora"):
+        with pytest.raises(ConfigError, match=r"for GPT-like models only.*choose lora"):
             made(folders[kind], method)
 
     @pytest.mark.parametrize("method", ["prefix", "soft_prompt"])

@@ -12,7 +12,13 @@ MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def tiny_model(
-    folder: Path, kind: Kind = "bert", words: Sequence[str] = (), *, layers: int = 2, dim: int = 32, seed: int = 0
+    folder: Path,
+    kind: Kind = "bert",
+    words: Sequence[str] = (),
+    *,
+    layers: int = 2,
+    dim: int = 32,
+    seed: int = 0,
 ) -> Path:
     """Write a folder with random weights and a tokenizer of whole words, in the layout of transformers.
 
@@ -40,13 +46,15 @@ def tiny_model(
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
             special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
         )
-    named = {name: mark for name, mark in zip(("pad", "unk", "cls", "sep", "mask"), MARKS, strict=True)}
-    marks = {f"{name}_token": mark for name, mark in named.items() if kind == "bert" or name in ("pad", "unk")}
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=40, **marks
-    )
+    named = dict(zip(("pad", "unk", "cls", "sep", "mask"), MARKS, strict=True))
+    marks = {
+        f"{name}_token": mark for name, mark in named.items() if kind == "bert" or name in ("pad", "unk")
+    }
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=40, **marks)
     torch.manual_seed(seed)
-    model = _model(kind, len(vocabulary) + 4, layers, dim, transformers)  # some classes add a mark of their own
+    model = _model(
+        kind, len(vocabulary) + 4, layers, dim, transformers
+    )  # some classes add a mark of their own
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder
@@ -60,9 +68,13 @@ def _byte_level(folder: Path, words: Sequence[str], layers: int, dim: int, seed:
 
     tokenizer = ByteLevelBPETokenizer(lowercase=True)
     texts = [f" {word}" for word in words] * 3
-    tokenizer.train_from_iterator(texts, 400, min_frequency=2, special_tokens=["<|endoftext|>"], show_progress=False)
+    tokenizer.train_from_iterator(
+        texts, 400, min_frequency=2, special_tokens=["<|endoftext|>"], show_progress=False
+    )
     fast = transformers.Qwen2TokenizerFast(
-        tokenizer_object=tokenizer._tokenizer, model_max_length=40, pad_token="<|endoftext|>"  # noqa: S106
+        tokenizer_object=tokenizer._tokenizer,
+        model_max_length=40,
+        pad_token="<|endoftext|>",  # noqa: S106
     )
     torch.manual_seed(seed)
     _model("qwen2", len(fast) + 1, layers, dim, transformers).save_pretrained(folder)

@@ -28,7 +28,14 @@ Family = Literal["encoder", "decoder", "encoder_decoder"]
 
 Pooling = Literal["mean", "cls", "last"]
 
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.txt", "vocab.json")
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+)
 """Files that a tokenizer is read from; without any of them transformers makes up an empty one."""
 
 T5_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
@@ -277,7 +284,9 @@ def family_of(config: Any) -> Family:
     """Return how a configuration of transformers reads: both ways, forward, or as a T5's encoder does."""
     from transformers.models.auto import modeling_auto
 
-    if config.is_encoder_decoder or config.model_type in T5_ENCODERS:  # a saved encoder of one does not say so
+    if (
+        config.is_encoder_decoder or config.model_type in T5_ENCODERS
+    ):  # a saved encoder of one does not say so
         return "encoder_decoder"
     if config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return "encoder"
