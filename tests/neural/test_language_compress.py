@@ -118,7 +118,7 @@ class TestStudents:
         def likes(people, items):
             return np.array([float(int(item.split("w")[-1]) % 2 == 0) for item in items])
 
-        told = config(form="layers", layers=2, epochs=15, candidates=3)
+        told = config(form="layers", layers=2, epochs=6, candidates=3, batch_size=64, texts=800)
         facts = compress(str(folders["bert"]), tmp_path / "out", told, RUN, data=readers(), scores=likes)
         step = facts["compression"][-1]
         assert step["taught_by"] == "scores of pairs"

@@ -9,7 +9,6 @@ import typer
 
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.fit import say_cleaning
-from fuserec.cli.models import models
 from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, encoded, out_file
 from fuserec.errors import ConfigError, RequestError
 
@@ -29,7 +28,6 @@ Columns = Annotated[
 ]
 
 
-@models.command()
 def tune(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
@@ -91,7 +89,6 @@ def tune(
     screen.result(facts, *([] if screen.json else [_summary(facts)]))
 
 
-@models.command()
 def compress(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A model folder, or minilm.", show_default=False)
@@ -153,7 +150,6 @@ def compress(
     screen.result(value, *([] if screen.json else [_compressed(value)]))
 
 
-@models.command()
 def compare(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
     model: Annotated[

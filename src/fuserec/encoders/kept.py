@@ -54,7 +54,7 @@ def cosines(encode: Encode, left: Sequence[str], right: Sequence[str]) -> np.nda
     place = {text: at for at, text in enumerate(distinct)}
     vectors = unit_rows(np.asarray(encode(distinct), dtype=np.float32))
     a, b = vectors[[place[text] for text in left]], vectors[[place[text] for text in right]]
-    return np.einsum("nd,nd->n", a, b, dtype=np.float64)
+    return np.asarray(np.einsum("nd,nd->n", a, b, dtype=np.float64))
 
 
 @dataclass(frozen=True)

@@ -105,4 +105,6 @@ def leak(config: FeatureConfig, whole: Dataset, train: Dataset) -> str | None:
 
 def _told(split: dict[str, Any]) -> str:
     """Return a split in words."""
-    return ", ".join(f"{key} {value}" if key != "protocol" else str(value) for key, value in split.items())
+    protocol, seed = split.get("protocol", "unknown"), split.get("seed", 0)
+    share = "" if protocol in ("last-out", "predefined") else f", share {split.get('share')}"
+    return f"{protocol}{share}, seed {seed}"

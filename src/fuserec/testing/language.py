@@ -38,10 +38,10 @@ def tiny_model(
         return _byte_level(folder, words, layers, dim, seed)
     vocabulary = {word: at for at, word in enumerate([*MARKS, *dict.fromkeys(words)])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106 - no secret
-    tokenizer.normalizer = normalizers.Lowercase()  # type: ignore[assignment]
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if kind == "bert":
-        tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+        tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]",
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
             special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
@@ -50,7 +50,8 @@ def tiny_model(
     marks = {
         f"{name}_token": mark for name, mark in named.items() if kind == "bert" or name in ("pad", "unk")
     }
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=40, **marks)
+    tokenizer_class: Any = transformers.PreTrainedTokenizerFast
+    fast = tokenizer_class(tokenizer_object=tokenizer, model_max_length=40, **marks)
     torch.manual_seed(seed)
     model = _model(
         kind, len(vocabulary) + 4, layers, dim, transformers
@@ -71,7 +72,8 @@ def _byte_level(folder: Path, words: Sequence[str], layers: int, dim: int, seed:
     tokenizer.train_from_iterator(
         texts, 400, min_frequency=2, special_tokens=["<|endoftext|>"], show_progress=False
     )
-    fast = transformers.Qwen2TokenizerFast(
+    tokenizer_class: Any = transformers.Qwen2Tokenizer
+    fast = tokenizer_class(
         tokenizer_object=tokenizer._tokenizer,
         model_max_length=40,
         pad_token="<|endoftext|>",  # noqa: S106

@@ -62,13 +62,13 @@ class RankBudget(nn.Module):
         self.orthogonality, self.smooth = orthogonality, smooth
         self.first = sum(self._own[name].shape[0] for name in self._names)
         self.final = final_rank * len(self._names)
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))  # steps that were taken
         self.register_buffer("heard", torch.zeros((), dtype=torch.bool))
         for at, name in enumerate(self._order):
             parameter = self._own[name]
             self.register_buffer(f"mean_{at}", torch.zeros_like(parameter))
             self.register_buffer(f"spread_{at}", torch.zeros_like(parameter))
-            parameter.register_post_accumulate_grad_hook(partial(self._heard, at))
+            parameter.register_post_accumulate_grad_hook(partial(self._heard, at))  # type: ignore[no-untyped-call]
         for at, name in enumerate(self._names):
             kept = torch.ones(self._own[name].shape[0], dtype=torch.bool, device=self._own[name].device)
             self.register_buffer(f"kept_{at}", kept)
@@ -89,12 +89,12 @@ class RankBudget(nn.Module):
         """Hand out the ranks that the last step leaves, where there was one since; before texts are read."""
         if not bool(self.get_buffer("heard")):
             return
-        step = int(self.step) + 1
+        step = int(self.get_buffer("step")) + 1
         end = self.total - self.last
         if self.warm < step <= end and (step % self.every == 0 or step == end):
             self._decide(self.budget(step))
         self.settle()
-        self.step.fill_(step)
+        self.get_buffer("step").fill_(step)
         self.get_buffer("heard").fill_(False)
 
     def penalty(self) -> torch.Tensor:

@@ -154,7 +154,8 @@ def ground_of(data: Dataset, text: TextConfig, run: RunOptions, split: SplitConf
         raise DataError(
             f"{data.info.name}: no item has text, so there is nothing for a language model to read"
         )
-    train_on, how = data, {"protocol": "none"}
+    train_on = data
+    how: dict[str, Any] = {"protocol": "none"}
     if split is not None:
         train_on = split_data(data, split, run.seed).train
         how = {**split.model_dump(mode="json"), "seed": run.seed}
