@@ -7,7 +7,7 @@ reads. ``compress`` makes such a folder smaller.
 from __future__ import annotations
 
 from fuserec.neural.language.adapt.adaptation import Adapted, adapt
-from fuserec.neural.language.adapt.compress import CompressConfig, compress
-from fuserec.neural.language.adapt.config import AdaptConfig
+from fuserec.neural.language.adapt.compress import compress
+from fuserec.neural.language.adapt_config import AdaptConfig, CompressConfig
 
 __all__ = ["AdaptConfig", "Adapted", "CompressConfig", "adapt", "compress"]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import SplitConfig
     from fuserec.encoders.text import TextConfig
-    from fuserec.neural.language.adapt.config import AdaptConfig
+    from fuserec.neural.language.adapt_config import AdaptConfig
     from fuserec.neural.language.backbone import Backbone
     from fuserec.neural.training import Progress
     from fuserec.run import RunOptions

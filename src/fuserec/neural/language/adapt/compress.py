@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from fuserec.encoders import convert
 from fuserec.encoders.sentence import located
-from fuserec.encoders.text import TextConfig
 from fuserec.encoders.tuned import read_tuning, seen_by, write_tuning
 from fuserec.errors import ConfigError
 from fuserec.neural.checkpoints import Checkpoint, key_of
@@ -23,10 +21,10 @@ from fuserec.neural.language.adapt.examples import Examples, examples_of, histor
 from fuserec.neural.language.adapt.folder import megabytes, new_folder, write_folder
 from fuserec.neural.language.adapt.students import PairLesson, ScoresTask, Sparse, VectorsTask
 from fuserec.neural.language.adapt.tasks import unit_vectors
+from fuserec.neural.language.adapt_config import CompressConfig
 from fuserec.neural.language.backbone import enough_memory, open_backbone
 from fuserec.neural.language.tuning import blocks_of, sizes
 from fuserec.neural.training import Plan, train
-from fuserec.settings import Settings
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
@@ -39,49 +37,6 @@ PairScores = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 """A teacher of pairs: texts of people, texts of items, float (n,); a cross-encoder for example."""
 
 NAME = "student"
-
-
-class CompressConfig(Settings):
-    """How an encoder is made smaller, and how what it lost is taught again."""
-
-    form: Literal["int8", "layers", "pruned"] = Field(
-        default="int8",
-        description="int8: weights of one byte, run by CTranslate2 (BERT-like models). layers: fewer of them. pruned: "
-        "the smallest weights of each linear map are zero, which makes a file smaller that is stored sparsely, not a "
-        "faster model.",
-    )
-    layers: int | None = Field(
-        default=None, ge=1, le=200, description="layers: how many stay; left out: half."
-    )
-    which: Literal["spread", "first"] = Field(
-        default="spread", description="layers: evenly over all of them, or the first ones."
-    )
-    share: float = Field(default=0.5, gt=0, lt=1, description="pruned: share of each map's weights.")
-    epochs: int = Field(
-        default=3,
-        ge=0,
-        le=1000,
-        description="Passes of teaching afterwards; 0 needs no data and teaches nothing.",
-    )
-    texts: int = Field(
-        default=20_000, ge=2, description="Texts that are taught on, at most, and pairs of a pair teacher."
-    )
-    batch_size: int = Field(default=64, ge=2, le=65_536, description="Texts of a step.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Its peak.")
-    regularization: float = Field(default=0.0, ge=0, description="Decay of matrices.")
-    relations: float = Field(
-        default=1.0, ge=0, description="Weight of how texts stand to one another, beside where each stands."
-    )
-    candidates: int = Field(
-        default=7, ge=1, le=100, description="Pair teacher: other items beside the next one."
-    )
-    temperature: float = Field(
-        default=0.05, gt=0, le=1, description="Pair teacher: cosines are divided by it."
-    )
-    text: TextConfig = Field(default=TextConfig(), description="Which columns of an item are read.")
-    max_length: int = Field(default=32, ge=4, le=8192, description="Tokens of an item's text that are read.")
-    history_length: int = Field(default=64, ge=4, le=8192, description="Tokens of a history that are read.")
-    max_history: int = Field(default=5, ge=1, le=200, description="Recent items of a history.")
 
 
 def compress(

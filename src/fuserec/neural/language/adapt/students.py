@@ -14,7 +14,7 @@ from fuserec.neural.language.adapt.tasks import vectors_of
 from fuserec.neural.language.tuning import blocks_of
 
 if TYPE_CHECKING:
-    from fuserec.neural.language.adapt.compress import CompressConfig
+    from fuserec.neural.language.adapt_config import CompressConfig
     from fuserec.neural.language.backbone import Backbone
 
 JUDGED = 256

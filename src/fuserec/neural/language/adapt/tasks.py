@@ -20,7 +20,7 @@ from fuserec.neural.language.adapt.examples import (
 from fuserec.neural.language.backbone import Tokens, by_length
 
 if TYPE_CHECKING:
-    from fuserec.neural.language.adapt.config import AdaptConfig
+    from fuserec.neural.language.adapt_config import AdaptConfig
     from fuserec.neural.language.backbone import Backbone, Batch
 
 BUDGET = 4096
