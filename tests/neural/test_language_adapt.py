@@ -31,6 +31,7 @@ from fuserec.neural.language.adapt.examples import (  # noqa: E402
     history_texts,
     lesson_of,
 )
+from fuserec.neural.language.adapt.folder import _without_places  # noqa: E402
 from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask  # noqa: E402
 from fuserec.neural.language.backbone import open_backbone  # noqa: E402
 from fuserec.neural.language.tuning import TuningConfig, tune  # noqa: E402
@@ -337,6 +338,12 @@ class TestFolder:
             assert "adapter" not in path.name
         weights = (out / "model.safetensors").read_bytes()[:4096]
         assert b"lora" not in weights
+
+    def test_where_a_model_came_from_is_taken_out(self, tmp_path):
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps({"_name_or_path": "/home/me/model", "hidden_size": 4}))
+        _without_places(path)
+        assert json.loads(path.read_text()) == {"hidden_size": 4}
 
     def test_it_says_how_it_was_made(self, adapted, tmp_path):
         told = json.loads((adapted.save(tmp_path / "t") / "fuserec-tuning.json").read_text())

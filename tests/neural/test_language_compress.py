@@ -21,7 +21,7 @@ from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder  # noqa: E
 from fuserec.neural.language.adapt import CompressConfig, compress  # noqa: E402
 from fuserec.neural.language.adapt.adaptation import ground_of  # noqa: E402
 from fuserec.neural.language.adapt.compress import keep_layers, scored_lesson  # noqa: E402
-from fuserec.neural.language.adapt.students import Sparse  # noqa: E402
+from fuserec.neural.language.adapt.students import Sparse, VectorsTask  # noqa: E402
 from fuserec.neural.language.backbone import open_backbone  # noqa: E402
 from fuserec.neural.language.tuning import blocks_of  # noqa: E402
 from fuserec.testing.language import tiny_model  # noqa: E402
@@ -157,6 +157,17 @@ class TestPruned:
         assert model.layers[0].weight.tolist() == [[5, 0, 0, -8], [3, 4, -6, 7]]
         sizes = zeros.sizes()
         assert sizes["zeros"] == 0.25
+
+    def test_what_a_step_moved_is_zero_before_the_next_one(self, folders):
+        backbone = open_backbone(str(folders["bert"]), RUN)
+        zeros = Sparse.pruned(backbone.model, 0.5)
+        wanted = np.eye(36, 32, dtype=np.float32)
+        task = VectorsTask(backbone, titles(), wanted, config(), 0, torch.float32, zeros)
+        weight = next(p for p in blocks_of(backbone.model).parameters() if p.ndim == 2)
+        with torch.no_grad():
+            weight.add_(1.0)
+        task.loss(np.arange(4, 8))
+        assert float((weight == 0).float().mean()) == 0.5
 
     def test_they_stay_zero_while_it_is_taught(self, folders, tmp_path):
         told = config(form="pruned", share=0.6, epochs=4)

@@ -128,6 +128,16 @@ class TestLowRank:
         assert all(bool((value[~stay] == 0).all()) for value, stay in zip(values, kept, strict=True))
         assert len(set(budget.ranks())) > 1  # ranks are handed out, not cut evenly
 
+    def test_texts_that_are_read_twice_in_a_step_are_one_step(self, folders):
+        backbone = made(folders["bert"], "adalora", rank=2).train()
+        batch = backbone.batch(backbone.tokens(TEXTS))
+        for _ in range(3):
+            (backbone(batch).sum() + backbone(batch).square().sum()).backward()
+        assert int(backbone.budget.get_buffer("step")) == 2  # the third is heard before the next reading
+        backbone.eval()
+        backbone(batch)
+        assert int(backbone.budget.get_buffer("step")) == 2
+
     def test_directions_that_matter_are_kept(self):
         class Update(torch.nn.Module):
             def __init__(self):
