@@ -66,6 +66,12 @@ takes their mean (`averaged`), `debias = 0.5` lowers its scores of popular items
 [New items, new people, the long tail](cold-start.md) shows what they are for.
 """
 
+LANGUAGE = """
+## Files of `fuserec models tune` and `compress`
+
+Settings of a training, `--config FILE` (see [adapting the language model](language-models.md)).
+"""
+
 DATASET = """
 ## `dataset.toml`
 
@@ -87,6 +93,8 @@ def configuration() -> str:
     """Return docs/configuration.md."""
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset_toml import FolderSettings
+    from fuserec.neural.language.adapt_config import AdaptConfig, CompressConfig
+    from fuserec.neural.language.tuning_config import TuningConfig
     from fuserec.scorers import SCORERS, scorer_class
 
     pages = [CONFIGURATION]
@@ -98,6 +106,12 @@ def configuration() -> str:
         scorer = scorer_class(name)
         pages.append(f"\n### `{name}`\n\n{summary(scorer.__doc__)}\n")
         pages.append(table(scorer.Config, frozenset(scorer.tunable)))
+    pages.append(LANGUAGE)
+    for command, config in (("tune", AdaptConfig), ("compress", CompressConfig)):
+        pages.append(f"\n### `models {command} --config`\n\n{summary(config.__doc__)}\n")
+        pages.append(table(config, frozenset()))
+    pages.append("\n### `[tuning]` of it\n\n" + summary(TuningConfig.__doc__) + "\n")
+    pages.append(table(TuningConfig, frozenset()))
     pages.append(DATASET)
     pages.append(table(FolderSettings, frozenset()))
     return "".join(pages)

@@ -124,6 +124,13 @@ class SentenceEncoder:
         return self._parts(RunOptions()).backend
 
     @property
+    def megabytes(self) -> float:
+        """Size of the weights that are run here."""
+        parts = self._parts(RunOptions())
+        wanted = {"ctranslate2": (".bin",), "torch": (".safetensors", ".bin")}[parts.backend]
+        return sum(p.stat().st_size for p in parts.folder.rglob("*") if p.suffix in wanted) / 1e6
+
+    @property
     def content_hash(self) -> str:
         """SHA-256 over weights, tokenizer, and pooling."""
         return self._parts(RunOptions()).facts.content_hash

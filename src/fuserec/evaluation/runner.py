@@ -6,11 +6,13 @@ nothing is refitted before the test, whose histories hold the validation items.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
+from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from fuserec.run import RunOptions
 
 __all__ = ["evaluate"]
+
+log = logging.getLogger("fuserec")
 
 PRIMARY_K = 10
 
@@ -101,6 +105,10 @@ def _measured(
     found = entries(dataset, configs)
     choice = Choice.of(models, found)
     held = split_data(dataset, split, run.seed)
+    warned = [leak(entry.config.features, dataset, held.train) for entry in found]
+    leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
+    for warning in leaks:
+        log.warning("%s", warning)
     line_up = assemble(dataset, found, choice, held, run)
     outcomes = ranking_pass(line_up, max(cuts), run)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
@@ -125,7 +133,7 @@ def _measured(
         sample=provenance.examples(dataset, held.test, outcomes, run),
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
-        notes=[*provenance.notes(held, dataset), *line_up.notes],
+        notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
     )
 
 

@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-from pydantic import Field
 from torch import nn
 
 from fuserec.errors import ConfigError
-from fuserec.settings import Settings
+from fuserec.neural.language.ranks import RankBudget
+from fuserec.neural.language.tuning_config import TuningConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fuserec.neural.language.backbone import Backbone
 
-Method = Literal[
-    "full", "last_layers", "biases", "lora", "adalora", "adapters", "prefix", "soft_prompt", "frozen"
-]
-
-
-class TuningConfig(Settings):
-    """What of a language model is trained."""
-
-    method: Method = Field(
-        default="last_layers",
-        description="full: every weight. last_layers: the last of them. biases: biases and norms (BitFit). lora, "
-        "adalora: low-rank updates. adapters: small bottlenecks between the layers. prefix, soft_prompt: keys and "
-        "values, or words, put before the text (GPT-like models). frozen: nothing, only the heads.",
-    )
-    layers: int = Field(default=2, ge=1, le=200, description="last_layers: how many.")
-    rank: int = Field(
-        default=8, ge=1, le=512, description="lora: rank of an update; adalora: its mean in the end."
-    )
-    scale: float = Field(
-        default=2.0, gt=0, description="lora, adalora: an update counts times this (alpha / rank)."
-    )
-    targets: Literal["attention", "all"] = Field(
-        default="attention", description="lora, adalora: the maps to queries and values, or every linear map."
-    )
-    adapter_dim: int = Field(default=64, ge=1, le=4096, description="adapters: width of the bottleneck.")
-    virtual_tokens: int = Field(default=16, ge=1, le=512, description="prefix, soft_prompt: how many.")
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="lora, adalora: on what an update reads.")
-
+__all__ = ["TuningConfig", "blocks_of", "merged", "sizes", "tune"]
 
 ATTENTION: dict[str, list[str]] = {
     "bert": ["query", "value"],
@@ -133,6 +106,12 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
             blocks[place] = Adapter(block, backbone.dim, config.adapter_dim)
     elif config.method in ("lora", "adalora", "prefix", "soft_prompt"):
         backbone.model = _with_peft(backbone, config, steps)
+    if config.method == "adalora":
+        warm, last = _phases(steps)
+        every, total = max(1, steps // 50), max(steps, warm + last + 2)
+        backbone.budget = RankBudget(
+            backbone.model, config.rank, warm=warm, last=last, every=every, total=total
+        )
 
 
 def _train(parameters: Iterable[nn.Parameter]) -> None:
@@ -180,19 +159,24 @@ def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -
         "target_modules": targets,
         "lora_alpha": config.scale * config.rank,
         "lora_dropout": config.dropout,
+        "fan_in_fan_out": kind == "gpt2",  # its maps are stored turned round
     }
     if config.method == "lora":
         return peft.LoraConfig(r=config.rank, **shared)
-    warm, last = max(1, steps // 10), max(1, steps // 3)
+    warm, last = _phases(steps)
     return peft.AdaLoraConfig(
         init_r=config.rank + max(1, config.rank // 2),
         target_r=config.rank,
         tinit=warm,
         tfinal=last,
-        deltaT=max(1, steps // 50),
         total_step=max(steps, warm + last + 2),
         **shared,
     )
+
+
+def _phases(steps: int) -> tuple[int, int]:
+    """Return for how many steps AdaLoRA's budget stays at first, and in the end."""
+    return max(1, steps // 10), max(1, steps // 3)
 
 
 def sizes(module: nn.Module) -> tuple[int, int]:
@@ -208,5 +192,8 @@ def merged(backbone: Backbone) -> Backbone:
     """
     unload = getattr(backbone.model, "merge_and_unload", None)
     if unload is not None and not getattr(backbone.model, "active_peft_config", None).is_prompt_learning:  # type: ignore[union-attr]
+        if backbone.budget is not None:
+            backbone.budget.settle()
         backbone.model = unload()
+        backbone.budget = None
     return backbone
