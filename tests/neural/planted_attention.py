@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fuserec.neural.attention_model import HistoryAttentionModel, Pairs, case_losses
+from fuserec.neural.attention.model import HistoryAttentionModel, Pairs, case_losses
 from fuserec.neural.checkpoints import Checkpoint
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.item_similarity import Similarities

@@ -11,15 +11,15 @@ torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not i
 
 from planted_attention import BIAS, N_ITEMS, learnt, planted_cases, some_similarities  # noqa: E402
 
-from fuserec.neural.attention_model import (  # noqa: E402
+from fuserec.neural.attention.likeness import taken_by  # noqa: E402
+from fuserec.neural.attention.model import (  # noqa: E402
     AttentionPlan,
     AttentionTask,
     HistoryAttentionModel,
     case_losses,
 )
-from fuserec.neural.likeness import taken_by  # noqa: E402
 from fuserec.neural.negatives import Negatives  # noqa: E402
-from fuserec.neural.semantic_examples import Reading, examples_of  # noqa: E402
+from fuserec.neural.semantic.examples import Reading, examples_of  # noqa: E402
 from fuserec.numerics.item_similarity import similarities  # noqa: E402
 from fuserec.numerics.similar import Kept  # noqa: E402
 from fuserec.run import RunOptions  # noqa: E402

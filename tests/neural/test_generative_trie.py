@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuserec.neural.generative_trie import Trie, beam_search
+from fuserec.neural.generative.trie import Trie, beam_search
 
 CODES = np.array([[1, 0, 0], [0, 2, 0], [1, 0, 1], [-1, -1, -1], [0, 1, 0], [1, 3, 0]])
 """Items 4 and 1 under 0; items 0 and 2 under 1-0, item 5 under 1-3; item 3 has no code."""

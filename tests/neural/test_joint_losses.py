@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
-objective = pytest.importorskip("fuserec.neural.joint_losses")
+objective = pytest.importorskip("fuserec.neural.joint.losses")
 
 NAN = float("nan")
 

@@ -14,13 +14,13 @@ from fuserec.testing import small_dataset, small_features
 from fuserec.testing.planted import dataset_of
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
-fit = pytest.importorskip("fuserec.neural.joint_fit")
+fit = pytest.importorskip("fuserec.neural.joint.fit")
 
-from fuserec.neural import joint_pairs  # noqa: E402
-from fuserec.neural.joint_config import JointConfig  # noqa: E402
-from fuserec.neural.joint_model import JointModel, Shape  # noqa: E402
-from fuserec.neural.joint_task import JointTask  # noqa: E402
-from fuserec.neural.semantic_examples import Reading  # noqa: E402
+from fuserec.neural.joint import pairs as joint_pairs  # noqa: E402
+from fuserec.neural.joint.config import JointConfig  # noqa: E402
+from fuserec.neural.joint.model import JointModel, Shape  # noqa: E402
+from fuserec.neural.joint.task import JointTask  # noqa: E402
+from fuserec.neural.semantic.examples import Reading  # noqa: E402
 
 RUN = RunOptions(seed=5, threads=1)
 SMALL = {"embedding_dim": 8, "hidden": 6, "batch_size": 64, "negatives": 10, "held_out": 0, "id_dropout": 0.0}

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
 
-from fuserec.neural.fitted_meta import LocalHead  # noqa: E402
-from fuserec.neural.meta_model import MetaModel, MetaPlan, MetaTask, logits_of, stepped  # noqa: E402
+from fuserec.neural.meta.fitted import LocalHead  # noqa: E402
+from fuserec.neural.meta.model import MetaModel, MetaPlan, MetaTask, logits_of, stepped  # noqa: E402
 from fuserec.neural.negatives import Negatives  # noqa: E402
-from fuserec.neural.semantic_examples import Bags, Reading, examples_of  # noqa: E402
+from fuserec.neural.semantic.examples import Bags, Reading, examples_of  # noqa: E402
 from fuserec.testing.planted import dataset_of  # noqa: E402
 
 D, H, N = 4, 3, 7

@@ -8,11 +8,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
 
 from fuserec.neural.checkpoints import Checkpoint  # noqa: E402
-from fuserec.neural.fitted_ncf import TILE  # noqa: E402
-from fuserec.neural.ncf_model import JoinHead, NeuralCFModel  # noqa: E402
-from fuserec.neural.ncf_task import NCFPlan, Rated, RatedTask, TakenTask  # noqa: E402
+from fuserec.neural.collaborative.fitted import TILE  # noqa: E402
+from fuserec.neural.collaborative.model import JoinHead, NeuralCFModel  # noqa: E402
+from fuserec.neural.collaborative.task import NCFPlan, Rated, RatedTask, TakenTask  # noqa: E402
 from fuserec.neural.negatives import Negatives  # noqa: E402
-from fuserec.neural.semantic_examples import Reading, examples_of  # noqa: E402
+from fuserec.neural.semantic.examples import Reading, examples_of  # noqa: E402
 from fuserec.neural.training import Plan, train  # noqa: E402
 from fuserec.run import RunOptions  # noqa: E402
 from fuserec.testing.planted import dataset_of  # noqa: E402

@@ -19,7 +19,7 @@ from fuserec.run import CancelledError
 from fuserec.testing.planted import dataset_of
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
-sequence_fit = pytest.importorskip("fuserec.neural.sequence_fit")
+sequence_fit = pytest.importorskip("fuserec.neural.sequence.fit")
 
 from fuserec.neural.windows import Histories  # noqa: E402
 

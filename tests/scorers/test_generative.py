@@ -81,7 +81,7 @@ class TestOrder:
         assert smooth.score(q).values.max(axis=1).mean() < walker.score(q).values.max(axis=1).mean() - 0.1
 
     def test_it_is_learnt_in_half_precision(self, monkeypatch):
-        from fuserec.neural import generative_fit
+        from fuserec.neural.generative import fit as generative_fit
 
         monkeypatch.setattr(generative_fit, "fast_type", lambda device: torch.bfloat16)
         scorer = learnt(ring())
@@ -155,8 +155,8 @@ class TestIds:
 
     def test_the_loss_is_minus_the_log_of_the_score(self):
         """What training lowers, by PyTorch, is what answering says, by numpy: teacher forcing against the trie."""
-        from fuserec.neural.generative_config import GenerativeConfig
-        from fuserec.neural.generative_fit import prepared
+        from fuserec.neural.generative.config import GenerativeConfig
+        from fuserec.neural.generative.fit import prepared
         from fuserec.neural.windows import Batch
 
         data = dataset_of(ring(), N)
@@ -341,8 +341,8 @@ class TestTraining:
         assert "too little" in said
 
     def test_held_out_histories_are_judged_as_the_answer_ranks(self):
-        from fuserec.neural.generative_config import GenerativeConfig
-        from fuserec.neural.generative_fit import prepared
+        from fuserec.neural.generative.config import GenerativeConfig
+        from fuserec.neural.generative.fit import prepared
 
         walks = ring(90, 4)
         data = dataset_of(walks, N)

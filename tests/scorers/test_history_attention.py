@@ -155,7 +155,8 @@ def test_without_pytorch_it_names_the_extra_and_still_answers(monkeypatch):
         attention(tastes())
     code = (
         "import sys; import fuserec.scorers.history_attention, fuserec.scorers.neural_cf; "
-        "import fuserec.neural.fitted_attention, fuserec.neural.fitted_ncf, fuserec.neural.likeness; "
+        "import fuserec.neural.attention.fitted, fuserec.neural.attention.likeness; "
+        "import fuserec.neural.collaborative.fitted; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fuserec.neural.semantic_examples import Bags
+from fuserec.neural.semantic.examples import Bags
 
 DEPTH = 10
 """A held-out item that comes later counts nothing."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from fuserec.errors import ConfigError
 from fuserec.neural import require
-from fuserec.neural.generative_config import GenerativeConfig
+from fuserec.neural.generative.config import GenerativeConfig
 from fuserec.scorers.base import Capabilities
 from fuserec.scorers.ordered import OrderedScorer
 from fuserec.settings import Settings
@@ -17,7 +17,7 @@ from fuserec.settings import Settings
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_generative import FittedGenerative
+    from fuserec.neural.generative.fitted import FittedGenerative
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -66,7 +66,7 @@ class Generative(OrderedScorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer generative")
-        from fuserec.neural.generative_fit import fit_generative
+        from fuserec.neural.generative.fit import fit_generative
 
         self._model = fit_generative(self.config, train, features, run)
 
@@ -75,7 +75,7 @@ class Generative(OrderedScorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer generative")
-        from fuserec.neural.generative_fit import seconds_per_epoch
+        from fuserec.neural.generative.fit import seconds_per_epoch
 
         config, limit = self.config, time.monotonic() + seconds
         each = seconds_per_epoch(config, train, features, run)
@@ -106,6 +106,6 @@ class Generative(OrderedScorer):
         return self._model.state()
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        from fuserec.neural.fitted_generative import FittedGenerative
+        from fuserec.neural.generative.fitted import FittedGenerative
 
         self._model = FittedGenerative.from_state(self.config, arrays, meta)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from fuserec.neural import require
-from fuserec.neural.attention_config import HistoryAttentionConfig
+from fuserec.neural.attention.config import HistoryAttentionConfig
 from fuserec.numerics.similar import row_products
 from fuserec.scorers.attribution import Source, attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scores, chosen, known
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_attention import FittedAttention
+    from fuserec.neural.attention.fitted import FittedAttention
     from fuserec.neural.text_basis import TextBasis
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
@@ -76,7 +76,7 @@ class HistoryAttention(HistoryScorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer history_attention")
-        from fuserec.neural.attention_fit import fit_attention
+        from fuserec.neural.attention.fit import fit_attention
 
         self._threads = run.threads
         fitted, self._basis = fit_attention(self.config, train, features, run)
@@ -88,7 +88,7 @@ class HistoryAttention(HistoryScorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer history_attention")
-        from fuserec.neural.attention_fit import epoch_time
+        from fuserec.neural.attention.fit import epoch_time
 
         config, limit = self.config, time.monotonic() + seconds
         each = epoch_time(config, train, features, run)
@@ -105,7 +105,7 @@ class HistoryAttention(HistoryScorer):
 
     def _attach(self, features: ItemFeatures) -> None:
         """Keep what words of queries are compared with, and which items are known."""
-        from fuserec.neural.likeness import speaking
+        from fuserec.neural.attention.likeness import speaking
 
         given: dict[str, np.ndarray | sparse.csr_matrix | None] = {
             "words": features.lexical,
@@ -118,7 +118,7 @@ class HistoryAttention(HistoryScorer):
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps of the events that are read."""
-        from fuserec.neural.semantic_examples import Reading, strengths
+        from fuserec.neural.semantic.examples import Reading, strengths
 
         reading = Reading("earlier", self.config.recency, 0.0, self.config.max_length)
         return strengths(q.weights, q.steps, q.rows, reading)
@@ -226,8 +226,8 @@ class HistoryAttention(HistoryScorer):
     def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
         """Return the scorer with similarities counted anew; what events weigh stays as it was learnt."""
         self.require_fitted()
-        from fuserec.neural.fitted_semantic import told_by
-        from fuserec.neural.likeness import likeness, taken_by
+        from fuserec.neural.attention.likeness import likeness, taken_by
+        from fuserec.neural.semantic.fitted import told_by
 
         other, old, config = copy(self), self._model.like.n_items, self.config
         other._threads = run.threads
@@ -249,7 +249,7 @@ class HistoryAttention(HistoryScorer):
         return (arrays if self._basis is None else {**arrays, **self._basis.arrays()}), meta
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        from fuserec.neural.fitted_attention import FittedAttention
+        from fuserec.neural.attention.fitted import FittedAttention
         from fuserec.neural.text_basis import TextBasis
 
         self._basis = TextBasis.from_arrays(arrays)

@@ -12,8 +12,8 @@ import numpy as np
 
 from fuserec.errors import ConfigError, NotFittedError
 from fuserec.neural import require
-from fuserec.neural.fitted_joint import FittedJoint
-from fuserec.neural.joint_config import JointConfig
+from fuserec.neural.joint.config import JointConfig
+from fuserec.neural.joint.fitted import FittedJoint
 from fuserec.scorers.attribution import attributed
 from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scorer, Scores, known
 from fuserec.settings import Settings
@@ -84,7 +84,7 @@ class Joint(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer joint")
-        from fuserec.neural.joint_fit import fit_joint
+        from fuserec.neural.joint.fit import fit_joint
 
         self._model = fit_joint(self.config, train, features, run)
 
@@ -93,7 +93,7 @@ class Joint(Scorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer joint")
-        from fuserec.neural.joint_fit import seconds_per_epoch
+        from fuserec.neural.joint.fit import seconds_per_epoch
 
         config, limit = self.config, time.monotonic() + seconds
         each = seconds_per_epoch(config, train, features, run)
@@ -110,7 +110,7 @@ class Joint(Scorer):
 
     def _strengths(self, q: QueryBatch) -> np.ndarray:
         """Return float32 (n_events,): weight × recency^steps, over (Σ recency^steps)^normalization of the query."""
-        from fuserec.neural.semantic_examples import Reading, strengths
+        from fuserec.neural.semantic.examples import Reading, strengths
 
         config = self.config
         reading = Reading("earlier", config.recency, config.normalization, config.max_length)

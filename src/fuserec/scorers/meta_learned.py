@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit
 
 from fuserec.neural import require
-from fuserec.neural.meta_config import MetaLearnedConfig
+from fuserec.neural.meta.config import MetaLearnedConfig
 from fuserec.scorers.attribution import Source, attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, known
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_meta import FittedMeta, LocalHead
+    from fuserec.neural.meta.fitted import FittedMeta, LocalHead
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -53,7 +53,7 @@ class MetaLearned(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer meta_learned")
-        from fuserec.neural.meta_fit import fit_meta
+        from fuserec.neural.meta.fit import fit_meta
 
         self._model = fit_meta(self.config, train, features, run)
 
@@ -62,7 +62,7 @@ class MetaLearned(Scorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer meta_learned")
-        from fuserec.neural.meta_fit import epoch_time
+        from fuserec.neural.meta.fit import epoch_time
 
         config, limit = self.config, time.monotonic() + seconds
         each = epoch_time(config, train, features, run)
@@ -83,7 +83,7 @@ class MetaLearned(Scorer):
         """Return float32 (n, k): what the words of queries say, of unit length or zero; None where nothing is read."""
         if q.text is None or self._model.basis is None:
             return None
-        from fuserec.neural.fitted_semantic import told_by
+        from fuserec.neural.semantic.fitted import told_by
 
         told = told_by(self._model.basis, q.text.lexical, q.text.sentence)
         return np.asarray(told * q.text.present[:, None], np.float32)
@@ -148,6 +148,6 @@ class MetaLearned(Scorer):
         return self._model.state(), {}
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        from fuserec.neural.fitted_meta import FittedMeta
+        from fuserec.neural.meta.fitted import FittedMeta
 
         self._model = FittedMeta.from_state(arrays, self.config.local_steps, self.config.local_rate)

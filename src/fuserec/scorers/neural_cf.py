@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from fuserec.errors import NotFittedError
 from fuserec.neural import require
-from fuserec.neural.ncf_config import NeuralCFConfig
+from fuserec.neural.collaborative.config import NeuralCFConfig
 from fuserec.scorers.attribution import Source, attributed
 from fuserec.scorers.base import Capabilities, Evidence, Scorer, Scores, known
 from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_ncf import FittedNCF
-    from fuserec.neural.ncf_task import Rated
+    from fuserec.neural.collaborative.fitted import FittedNCF
+    from fuserec.neural.collaborative.task import Rated
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -76,7 +76,7 @@ class NeuralCF(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer neural_cf")
-        from fuserec.neural.ncf_fit import fit_ncf
+        from fuserec.neural.collaborative.fit import fit_ncf
 
         self._baseline, rated = self._ratings(train)
         self._model = fit_ncf(self.config, train, features, rated, run)
@@ -88,7 +88,7 @@ class NeuralCF(Scorer):
         """Return the baseline of ratings and the ratings above it, where they are what is learnt."""
         if self.config.loss != "mse":
             return None, None
-        from fuserec.neural.ncf_task import Rated
+        from fuserec.neural.collaborative.task import Rated
 
         matrix: sparse.csr_matrix = rating_matrix(train, self.name)
         baseline = Baseline.fit(matrix, self.config.damping, rating_scale(train, matrix.data))
@@ -106,7 +106,7 @@ class NeuralCF(Scorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer neural_cf")
-        from fuserec.neural.ncf_fit import epoch_time
+        from fuserec.neural.collaborative.fit import epoch_time
 
         config, limit = self.config, time.monotonic() + seconds
         each = epoch_time(config, train, features, self._ratings(train)[1], run)
@@ -118,7 +118,7 @@ class NeuralCF(Scorer):
 
     def _inputs(self, q: QueryBatch) -> tuple[sparse.csr_matrix, np.ndarray]:
         """Return CSR (n, n_items) of how strongly each item of the histories is heard, and bool (n,): who is heard."""
-        from fuserec.neural.semantic_examples import Reading, strengths
+        from fuserec.neural.semantic.examples import Reading, strengths
 
         config, n_items = self.config, self._model.bias.size
         if self._baseline is not None:
@@ -234,7 +234,7 @@ class NeuralCF(Scorer):
         return {**arrays, **biases}, {"baseline": meta}
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        from fuserec.neural.fitted_ncf import FittedNCF
+        from fuserec.neural.collaborative.fitted import FittedNCF
 
         self._model = FittedNCF.from_state(arrays)
         self._baseline = Baseline.from_state(arrays, meta["baseline"]) if "baseline" in meta else None

@@ -10,8 +10,8 @@ import numpy as np
 
 from fuserec.errors import ConfigError
 from fuserec.neural import require
-from fuserec.neural.fitted_sequence import FittedSequence
-from fuserec.neural.sequence_config import SequenceConfig
+from fuserec.neural.sequence.config import SequenceConfig
+from fuserec.neural.sequence.fitted import FittedSequence
 from fuserec.scorers.base import Capabilities
 from fuserec.scorers.ordered import OrderedScorer
 from fuserec.settings import Settings
@@ -68,7 +68,7 @@ class Sequence(OrderedScorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer sequence")
-        from fuserec.neural.sequence_fit import fit_sequence
+        from fuserec.neural.sequence.fit import fit_sequence
 
         self._model = fit_sequence(self.config, train, features, run)
 
@@ -77,7 +77,7 @@ class Sequence(OrderedScorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the vectors and epochs that the time allows; a few steps of each size are timed."""
         require("the scorer sequence")
-        from fuserec.neural.sequence_fit import seconds_per_epoch
+        from fuserec.neural.sequence.fit import seconds_per_epoch
 
         config, limit = self.config, time.monotonic() + seconds
         for dim in [config.embedding_dim >> halvings for halvings in range(3)]:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fuserec.neural.fitted_ncf import FittedNCF, Head
-from fuserec.neural.semantic_examples import Bags
+from fuserec.neural.collaborative.fitted import FittedNCF, Head
+from fuserec.neural.semantic.examples import Bags
 from fuserec.neural.text_basis import TextBasis
 
 Form = Literal["neumf", "dot", "gmf", "mlp"]

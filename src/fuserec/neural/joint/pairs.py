@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.data.impressions import Impressions
-from fuserec.neural.semantic_examples import Bags, Reading, strengths
+from fuserec.neural.semantic.examples import Bags, Reading, strengths
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset

@@ -10,11 +10,11 @@ import torch
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, training
-from fuserec.neural.fitted_semantic import told_by
-from fuserec.neural.meta_model import MetaModel, MetaPlan, MetaTask
+from fuserec.neural.meta.model import MetaModel, MetaPlan, MetaTask
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
-from fuserec.neural.semantic_examples import Reading, examples_of, held_apart
+from fuserec.neural.semantic.examples import Reading, examples_of, held_apart
+from fuserec.neural.semantic.fitted import told_by
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
@@ -22,8 +22,8 @@ from fuserec.numerics.hashing import normal_rows, reseed
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_meta import FittedMeta
-    from fuserec.neural.meta_config import MetaLearnedConfig
+    from fuserec.neural.meta.config import MetaLearnedConfig
+    from fuserec.neural.meta.fitted import FittedMeta
     from fuserec.run import RunOptions
 
 NAME = "meta_learned"

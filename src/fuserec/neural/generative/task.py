@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from fuserec.neural.fitted_generative import FittedGenerative
-from fuserec.neural.generative_model import Branches, Generator
+from fuserec.neural.generative.fitted import FittedGenerative
+from fuserec.neural.generative.model import Branches, Generator
 from fuserec.neural.windows import Batch, Histories
 
 DEPTH = 10

@@ -15,7 +15,7 @@ from fuserec.numerics.similar import Kept
 
 if TYPE_CHECKING:
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.attention_config import HistoryAttentionConfig
+    from fuserec.neural.attention.config import HistoryAttentionConfig
     from fuserec.run import RunOptions
 
 log = logging.getLogger("fuserec")

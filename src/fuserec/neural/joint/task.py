@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from fuserec.neural import joint_losses as objective
 from fuserec.neural import losses
-from fuserec.neural.joint_config import Head, JointConfig
-from fuserec.neural.joint_model import JointModel
-from fuserec.neural.joint_pairs import Histories, Pairs
-from fuserec.neural.semantic_examples import Bags, Reading
-from fuserec.neural.semantic_model import DEPTH
+from fuserec.neural.joint import losses as objective
+from fuserec.neural.joint.config import Head, JointConfig
+from fuserec.neural.joint.model import JointModel
+from fuserec.neural.joint.pairs import Histories, Pairs
+from fuserec.neural.semantic.examples import Bags, Reading
+from fuserec.neural.semantic.model import DEPTH
 
 Batch = tuple[np.ndarray, np.ndarray, int]
 """Pairs, impressions, and what the rest is drawn by."""

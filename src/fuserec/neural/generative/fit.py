@@ -13,14 +13,14 @@ from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_generative import FittedGenerative
-from fuserec.neural.generative_model import Branches, CodedItems, Decoder, Generator, node_counts
-from fuserec.neural.generative_task import NextId
-from fuserec.neural.generative_trie import Trie
+from fuserec.neural.generative.fitted import FittedGenerative
+from fuserec.neural.generative.model import Branches, CodedItems, Decoder, Generator, node_counts
+from fuserec.neural.generative.task import NextId
+from fuserec.neural.generative.trie import Trie
 from fuserec.neural.items import Ids, Items, Sum, Text
-from fuserec.neural.sequence_config import START
-from fuserec.neural.sequence_fit import histories_of, keep_some
-from fuserec.neural.sequence_model import SequenceModel
+from fuserec.neural.sequence.config import START
+from fuserec.neural.sequence.fit import histories_of, keep_some
+from fuserec.neural.sequence.model import SequenceModel
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, epoch_seconds, train
 from fuserec.numerics.hashing import normal_rows, reseed
@@ -29,7 +29,7 @@ from fuserec.numerics.linear_map import leading_directions
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.generative_config import GenerativeConfig
+    from fuserec.neural.generative.config import GenerativeConfig
     from fuserec.run import RunOptions
 
 NAME = "generative"

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fuserec.neural.generative_trie import Trie
+from fuserec.neural.generative.trie import Trie
 from fuserec.neural.items import Items
-from fuserec.neural.sequence_config import START
-from fuserec.neural.sequence_model import SequenceModel
+from fuserec.neural.sequence.config import START
+from fuserec.neural.sequence.model import SequenceModel
 
 
 class Table(nn.Module):

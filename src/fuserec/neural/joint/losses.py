@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fuserec.neural.joint_config import Head
+from fuserec.neural.joint.config import Head
 
 SPREAD_LIMIT = 4.0
 """The logarithm of a rating's standard deviation stays within ± this."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from fuserec.neural.fitted_semantic import told_by
+from fuserec.neural.semantic.fitted import told_by
 from fuserec.neural.text_basis import TextBasis
 
 if TYPE_CHECKING:

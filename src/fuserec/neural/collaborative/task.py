@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from fuserec.neural.collaborative.model import NeuralCFModel
 from fuserec.neural.judging import held_out_ndcg
-from fuserec.neural.ncf_model import NeuralCFModel
 from fuserec.neural.negatives import Negatives
-from fuserec.neural.semantic_examples import Bags, Examples, Reading
+from fuserec.neural.semantic.examples import Bags, Examples, Reading
 from fuserec.neural.text_basis import TextBasis
 from fuserec.numerics.similar import unit_rows
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from fuserec.errors import DataError
-from fuserec.neural.attention_model import AttentionPlan, AttentionTask, HistoryAttentionModel
+from fuserec.neural.attention.likeness import NAME, Content, contents_of, likeness, taken_by
+from fuserec.neural.attention.model import AttentionPlan, AttentionTask, HistoryAttentionModel
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, training
-from fuserec.neural.fitted_semantic import told_by
-from fuserec.neural.likeness import NAME, Content, contents_of, likeness, taken_by
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
-from fuserec.neural.semantic_examples import Reading, examples_of, held_apart
+from fuserec.neural.semantic.examples import Reading, examples_of, held_apart
+from fuserec.neural.semantic.fitted import told_by
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
@@ -23,8 +23,8 @@ from fuserec.numerics.hashing import normal_rows, reseed
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.attention_config import HistoryAttentionConfig
-    from fuserec.neural.fitted_attention import FittedAttention
+    from fuserec.neural.attention.config import HistoryAttentionConfig
+    from fuserec.neural.attention.fitted import FittedAttention
     from fuserec.numerics.item_similarity import Similarities
     from fuserec.run import RunOptions
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fuserec.neural.fitted_semantic import told_by
-from fuserec.neural.joint_config import HEADS, Head
+from fuserec.neural.joint.config import HEADS, Head
+from fuserec.neural.semantic.fitted import told_by
 from fuserec.neural.text_basis import TextBasis
 
 if TYPE_CHECKING:

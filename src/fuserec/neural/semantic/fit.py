@@ -11,10 +11,10 @@ import torch
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_semantic import FittedTowers, told_by
-from fuserec.neural.semantic_examples import Examples, Reading, examples_of, held_apart, words_before
-from fuserec.neural.semantic_model import SemanticTask, TowerPlan, Towers
-from fuserec.neural.sequence_config import START
+from fuserec.neural.semantic.examples import Examples, Reading, examples_of, held_apart, words_before
+from fuserec.neural.semantic.fitted import FittedTowers, told_by
+from fuserec.neural.semantic.model import SemanticTask, TowerPlan, Towers
+from fuserec.neural.sequence.config import START
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, epoch_seconds, train
 from fuserec.numerics.hashing import normal_rows, reseed
@@ -22,7 +22,7 @@ from fuserec.numerics.hashing import normal_rows, reseed
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.semantic_config import SemanticSoftmaxConfig
+    from fuserec.neural.semantic.config import SemanticSoftmaxConfig
     from fuserec.run import RunOptions
 
 log = logging.getLogger("fuserec")

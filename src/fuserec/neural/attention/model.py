@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fuserec.neural.fitted_attention import BOUND, FittedAttention, SourceTarget
+from fuserec.neural.attention.fitted import BOUND, FittedAttention, SourceTarget
 from fuserec.neural.judging import held_out_ndcg
 from fuserec.neural.negatives import Negatives
-from fuserec.neural.semantic_examples import Examples, Reading
+from fuserec.neural.semantic.examples import Examples, Reading
 from fuserec.numerics.item_similarity import Similarities
 
 Form = Literal["global", "bilinear", "mlp"]

@@ -12,15 +12,15 @@ import torch
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_joint import FittedJoint, Ratings
-from fuserec.neural.fitted_semantic import told_by
-from fuserec.neural.joint_config import HEADS
-from fuserec.neural.joint_losses import ascending
-from fuserec.neural.joint_model import JointModel, Shape, Tower
-from fuserec.neural.joint_pairs import Histories, impression_pairs, interaction_pairs, kept_apart
-from fuserec.neural.joint_task import JointTask, Material
-from fuserec.neural.semantic_examples import words_before
-from fuserec.neural.sequence_config import START
+from fuserec.neural.joint.config import HEADS
+from fuserec.neural.joint.fitted import FittedJoint, Ratings
+from fuserec.neural.joint.losses import ascending
+from fuserec.neural.joint.model import JointModel, Shape, Tower
+from fuserec.neural.joint.pairs import Histories, impression_pairs, interaction_pairs, kept_apart
+from fuserec.neural.joint.task import JointTask, Material
+from fuserec.neural.semantic.examples import words_before
+from fuserec.neural.semantic.fitted import told_by
+from fuserec.neural.sequence.config import START
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
@@ -28,7 +28,7 @@ from fuserec.numerics.hashing import normal_rows, reseed
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.joint_config import JointConfig
+    from fuserec.neural.joint.config import JointConfig
     from fuserec.run import RunOptions
 
 log = logging.getLogger("fuserec")

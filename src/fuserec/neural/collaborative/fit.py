@@ -9,13 +9,13 @@ import torch
 
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
+from fuserec.neural.collaborative.model import NeuralCFModel
+from fuserec.neural.collaborative.task import NCFPlan, Rated, RatedTask, TakenTask
 from fuserec.neural.device import device_of, training
-from fuserec.neural.fitted_semantic import told_by
-from fuserec.neural.ncf_model import NeuralCFModel
-from fuserec.neural.ncf_task import NCFPlan, Rated, RatedTask, TakenTask
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
-from fuserec.neural.semantic_examples import Reading, examples_of, held_apart, words_before
+from fuserec.neural.semantic.examples import Reading, examples_of, held_apart, words_before
+from fuserec.neural.semantic.fitted import told_by
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
@@ -23,8 +23,8 @@ from fuserec.numerics.hashing import normal_rows, reseed
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_ncf import FittedNCF
-    from fuserec.neural.ncf_config import NeuralCFConfig
+    from fuserec.neural.collaborative.config import NeuralCFConfig
+    from fuserec.neural.collaborative.fitted import FittedNCF
     from fuserec.run import RunOptions
 
 NAME = "neural_cf"

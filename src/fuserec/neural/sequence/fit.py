@@ -13,11 +13,11 @@ from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_sequence import FittedSequence
 from fuserec.neural.items import Items, ItemVectors, items_of
-from fuserec.neural.next_item import LossPlan, NextItem
-from fuserec.neural.sequence_config import START, SequenceConfig
-from fuserec.neural.sequence_model import SequenceModel
+from fuserec.neural.sequence.config import START, SequenceConfig
+from fuserec.neural.sequence.fitted import FittedSequence
+from fuserec.neural.sequence.model import SequenceModel
+from fuserec.neural.sequence.next_item import LossPlan, NextItem
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.neural.windows import Histories

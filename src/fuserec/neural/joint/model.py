@@ -11,12 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fuserec.neural.fitted_semantic import target_scale
 from fuserec.neural.items import Ids
-from fuserec.neural.joint_config import Head
-from fuserec.neural.joint_losses import Balance
-from fuserec.neural.semantic_examples import Bags
-from fuserec.neural.sequence_config import START
+from fuserec.neural.joint.config import Head
+from fuserec.neural.joint.losses import Balance
+from fuserec.neural.semantic.examples import Bags
+from fuserec.neural.semantic.fitted import target_scale
+from fuserec.neural.sequence.config import START
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from fuserec.encoders.codes import SemanticIds
 from fuserec.neural import plain
-from fuserec.neural.generative_trie import Step, Trie, beam_search
+from fuserec.neural.generative.trie import Step, Trie, beam_search
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.windows import newest
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.query import TextVectors
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.generative_config import GenerativeConfig
+    from fuserec.neural.generative.config import GenerativeConfig
     from fuserec.types import Arrays, Meta, State
 
 CHUNK = 64

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from fuserec.neural.fitted_meta import FittedMeta, LocalHead
 from fuserec.neural.judging import held_out_ndcg
+from fuserec.neural.meta.fitted import FittedMeta, LocalHead
 from fuserec.neural.negatives import Negatives
-from fuserec.neural.semantic_examples import Bags, Examples, Reading
+from fuserec.neural.semantic.examples import Bags, Examples, Reading
 from fuserec.neural.text_basis import TextBasis
 
 Heads = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
