@@ -74,8 +74,8 @@ class TestOrder:
         scorer = learnt(ring(), item_vectors="ids", epochs=2)
         q = QueryBatch.of_histories([[9, 2, *range(4)], [*range(4)], [7, *range(4)]])
         values = scorer.score(q).values
-        np.testing.assert_array_equal(values[0], values[1])
-        np.testing.assert_array_equal(values[0], values[2])
+        np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
+        np.testing.assert_allclose(values[0], values[2], rtol=1e-5)
 
 
 class TestBatches:

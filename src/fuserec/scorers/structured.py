@@ -111,7 +111,7 @@ class StructuredScorer(Scorer):
 
     capabilities: ClassVar[Capabilities] = Capabilities(
         answers=frozenset({"history", "anyone"}),
-        update="folded",
+        update="refit",
         evidence="attributed",
         predicts=True,
         trained=True,
