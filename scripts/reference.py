@@ -20,8 +20,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", Any: "value"}
 PICTURE = "docs/architecture.svg"
-NAMES, TOP, BOTTOM = '  <g id="scorers" class="mono">', 128.0, 452.0
-"""Where in the picture the scorers are listed, and from where to where, in its units."""
+NAMES, TOP, BOTTOM, WIDTH = '  <g id="scorers" class="mono">', 128.0, 452.0, 122.0
+"""Where in the picture the scorers are listed, from where to where, and how wide, in its units."""
 
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
@@ -271,7 +271,9 @@ def picture() -> str:
     text = (REPOSITORY / PICTURE).read_text(encoding="utf-8")
     begin, end = text.index(NAMES), text.index("  </g>", text.index(NAMES))
     step = (BOTTOM - TOP) / len(SCORERS)
-    size = min(12.0, 0.84 * step)
+    size = min(
+        11.0, 0.84 * step, WIDTH / (0.6 * max(map(len, SCORERS)))
+    )  # a letter is 0.6 of its height wide
     lines = [
         f'    <text class="mono" style="font-size:{size:.1f}px" x="836" y="{TOP + (i + 0.8) * step:.1f}" '
         f'text-anchor="middle">{name}</text>'
