@@ -23,6 +23,7 @@ SCORERS: dict[str, str] = {
     "content": "content:Content",
     "sequence": "sequence:Sequence",
     "semantic_softmax": "semantic_softmax:SemanticSoftmax",
+    "language_pair": "language_pair:LanguagePair",
     "content_map": "content_map:ContentMap",
     "debiased": "debiased:Debiased",
     "averaged": "averaged:Averaged",

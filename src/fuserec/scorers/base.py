@@ -178,6 +178,11 @@ class Scorer(ABC):
         """
         return self, ""
 
+    def for_candidates(self) -> Self:
+        """Return the unfitted scorer as it judges what others have chosen: items named in the call, and no choice of its
+        own among the rest; most scorers make none."""
+        return self
+
     def without_user(self, user: int) -> Self:
         """Return the scorer without the stored row of a user: later rows move up; most scorers store none."""
         return self

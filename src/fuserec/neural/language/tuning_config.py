@@ -1,0 +1,37 @@
+"""What of a language model is trained; read without PyTorch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fuserec.settings import Settings
+
+Method = Literal[
+    "full", "last_layers", "biases", "lora", "adalora", "adapters", "prefix", "soft_prompt", "frozen"
+]
+
+
+class TuningConfig(Settings):
+    """What of a language model is trained."""
+
+    method: Method = Field(
+        default="last_layers",
+        description="full: every weight. last_layers: the last of them. biases: biases and norms (BitFit). lora, "
+        "adalora: low-rank updates. adapters: small bottlenecks between the layers. prefix, soft_prompt: keys and "
+        "values, or words, put before the text (GPT-like models). frozen: nothing, only the heads.",
+    )
+    layers: int = Field(default=2, ge=1, le=200, description="last_layers: how many.")
+    rank: int = Field(
+        default=8, ge=1, le=512, description="lora: rank of an update; adalora: its mean in the end."
+    )
+    scale: float = Field(
+        default=2.0, gt=0, description="lora, adalora: an update counts times this (alpha / rank)."
+    )
+    targets: Literal["attention", "all"] = Field(
+        default="attention", description="lora, adalora: the maps to queries and values, or every linear map."
+    )
+    adapter_dim: int = Field(default=64, ge=1, le=4096, description="adapters: width of the bottleneck.")
+    virtual_tokens: int = Field(default=16, ge=1, le=512, description="prefix, soft_prompt: how many.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="lora, adalora: on what an update reads.")
