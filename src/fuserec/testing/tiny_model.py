@@ -51,6 +51,9 @@ def tiny_language_model(
                     intermediate_size=inner,
                     max_position_embeddings=max_length,
                     pad_token_id=0,
+                    initializer_range=0.1,  # weights of the usual size say next to nothing in so few dimensions
+                    hidden_dropout_prob=0.0,
+                    attention_probs_dropout_prob=0.0,
                 )
             )
         elif family == "decoder":
@@ -87,7 +90,7 @@ def _write_tokenizer(folder: Path, texts: Iterable[str], family: str, max_length
     elif family == "encoder_decoder":
         made.post_processor = TemplateProcessing(single="$A [SEP]", pair="$A [SEP] $B [SEP]", special_tokens=ends)
     made.save(str(folder / "tokenizer.json"))
-    told = {
+    told: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": "[PAD]",
         "unk_token": "[UNK]",
@@ -96,5 +99,7 @@ def _write_tokenizer(folder: Path, texts: Iterable[str], family: str, max_length
         "eos_token": "[SEP]",
         "model_max_length": max_length,
     }
+    if family == "encoder":
+        told["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     (folder / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
     return len(vocabulary)

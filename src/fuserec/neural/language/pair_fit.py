@@ -193,9 +193,11 @@ def kept_model(backbone: Backbone, config: LanguagePairConfig) -> Kept:
     own = inner if plain else getattr(inner, "base_model", inner)
     while type(own).__module__.split(".")[0] == "peft":
         own = own.base_model
+    told = json.loads(inner.config.to_json_string(use_diff=False))
+    told.pop("_name_or_path", None)  # where the model once lay is nobody's business
     return Kept(
         {name: value.detach().float().numpy().copy() for name, value in inner.state_dict().items()},
-        json.loads(inner.config.to_json_string(use_diff=False)),
+        told,
         type(own).__name__,
         backbone.tokenizer.backend_tokenizer.to_str(),
         backbone.family,
@@ -204,6 +206,7 @@ def kept_model(backbone: Backbone, config: LanguagePairConfig) -> Kept:
         backbone.max_length,
         backbone._blank,
         joint,
+        any(backbone.tokens(["a"], [joint + "b"])[0][1]),
         None if plain else config.tuning,
     )
 

@@ -101,21 +101,21 @@ class PairTask:
         seeds = rng.integers(2**31, size=len(cuts)).tolist()
         return [(order[lo : lo + self.plan.batch_size], seed) for lo, seed in zip(cuts, seeds, strict=True)]
 
-    def paired(self, at: np.ndarray, seed: int) -> Pairs:
-        """Return each event with its own item and, where it was a liking, with drawn ones."""
-        source, plan = self.source, self.plan
+    def paired(self, at: np.ndarray, seed: int, count: int) -> Pairs:
+        """Return each event with its own item and, where it was a liking, with ``count`` drawn ones."""
+        source = self.source
         of, items = np.arange(at.size), source.data.interactions.item[at].astype(np.int64)
-        if plan.main == "match" and plan.loss == "bce":
+        if self.plan.main == "match" and count:
             liked = np.flatnonzero(source.labels["match"].values[at, 0] > 0)
-            drawn = source.negatives(at[liked], plan.negatives, np.random.default_rng(seed))
+            drawn = source.negatives(at[liked], count, np.random.default_rng(seed))
             found = drawn.ravel() >= 0
-            of = np.concatenate([of, np.repeat(liked, plan.negatives)[found]])
+            of = np.concatenate([of, np.repeat(liked, count)[found]])
             items = np.concatenate([items, drawn.ravel()[found]])
         return Pairs(at, source.users(at), of, items)
 
     def loss(self, batch: tuple[np.ndarray, int]) -> torch.Tensor:
         """Return the weighted sum of the heads' mean losses."""
-        made = self.paired(*batch)
+        made = self.paired(*batch, 0 if self.plan.loss == "softmax" else self.plan.negatives)
         read = self.pairs.read(made.users, made.of, [self.source.described.texts[i] for i in made.items])
         total = read.pair.new_zeros(())
         for name, weight in self.plan.weights.items():
@@ -174,7 +174,7 @@ class PairTask:
         found = []
         for lo in range(0, self.held.size, JUDGED):
             at = self.held[lo : lo + JUDGED]
-            made, read = self._held(at)
+            made, read = self._held(at, self.plan.negatives)
             losses, of, _ = self._losses(self.plan.main, made, read)
             sums = np.bincount(of, weights=losses.double().cpu().numpy(), minlength=at.size)
             counts = np.bincount(of, minlength=at.size)
@@ -189,7 +189,7 @@ class PairTask:
         self.pairs.eval()
         for lo in range(0, self.held.size, JUDGED):
             at = self.held[lo : lo + JUDGED]
-            made, read = self._held(at)
+            made, read = self._held(at, 1)
             _, of, out = self._losses(self.plan.main, made, read)
             own = np.zeros(of.size)
             known = self.source.labels[self.plan.main].known[at]
@@ -198,9 +198,9 @@ class PairTask:
             labels.append(own)
         return np.concatenate(logits), np.concatenate(labels)
 
-    def _held(self, at: np.ndarray) -> tuple[Pairs, Read]:
+    def _held(self, at: np.ndarray, count: int) -> tuple[Pairs, Read]:
         """Return held-out events as pairs, with the same drawn items each time."""
-        made = self.paired(at, self.plan.seed)
+        made = self.paired(at, self.plan.seed, count)
         return made, self.pairs.read(made.users, made.of, [self.source.described.texts[i] for i in made.items])
 
 

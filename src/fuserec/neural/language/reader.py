@@ -62,6 +62,8 @@ class Kept:
         The token that stands for an empty text and for padding.
     joint : str
         What stands between the texts of a pair where the tokenizer puts nothing there.
+    typed : bool
+        Whether the model was told which text of a pair a token belongs to.
     tuning : TuningConfig or None
         What was added to the model and could not be merged into its weights.
     """
@@ -76,13 +78,14 @@ class Kept:
     max_length: int
     blank: int
     joint: str
+    typed: bool
     tuning: TuningConfig | None
 
     def state(self) -> State:
         """Return arrays and JSON."""
         arrays: Arrays = {f"{WEIGHT}{name}": array for name, array in self.weights.items()}
         arrays["tokenizer"] = np.frombuffer(self.tokenizer.encode("utf-8"), dtype=np.uint8).copy()
-        names = ("config", "kind", "family", "pooling", "dim", "max_length", "blank", "joint")
+        names = ("config", "kind", "family", "pooling", "dim", "max_length", "blank", "joint", "typed")
         meta: Meta = {name: getattr(self, name) for name in names}
         return arrays, {**meta, "tuning": None if self.tuning is None else self.tuning.model_dump(mode="json")}
 
@@ -186,7 +189,9 @@ class Reader:
         with self._lock:  # truncation is a setting of the tokenizer
             self.tokenizer.enable_truncation(min(limit, self.kept.max_length))
             told = self.tokenizer.encode_batch(made)
-        return [(one.ids, one.type_ids) if one.ids else ([self.kept.blank], [0]) for one in told]
+        rows = [one.ids or [self.kept.blank] for one in told]
+        kinds = [one.type_ids if self.kept.typed and one.ids else [0] * len(ids) for one, ids in zip(told, rows, strict=True)]
+        return list(zip(rows, kinds, strict=True))
 
     def _loaded(self) -> Forward:
         """Return what runs the model, loading it the first time."""
@@ -201,6 +206,9 @@ class Reader:
 
         (folder / "config.json").write_text(json.dumps(self.kept.config), encoding="utf-8")
         (folder / "tokenizer.json").write_text(self.kept.tokenizer, encoding="utf-8")
+        told = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": self.kept.max_length}
+        told["pad_token"] = self.tokenizer.id_to_token(self.kept.blank)
+        (folder / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
         if weights:
             arrays = {name: np.ascontiguousarray(array) for name, array in self.kept.weights.items()}
             save_file(arrays, folder / "model.safetensors")
