@@ -3,8 +3,8 @@
     python -m bench.language_pairs --data ../shared/data --dataset beauty [--stage test] [--queries 2000]
         [--last-stage --depth 50 --parts popularity,cooccurrence,item_knn,content] key=value ...
 
-``key=value`` are hyperparameters of the scorer (TOML values, ``tuning.method='"lora"'``). Figures are of held-out last
-items, ranked among the whole catalogue, on validation unless ``--stage test`` is given; ``--queries`` draws some of them.
+``key=value`` are hyperparameters of the scorer (TOML values, ``'tuning.method="lora"'``). Figures are of held-out last
+items, ranked among the whole catalogue, on validation unless ``--stage test`` is given; ``--queries`` draws some.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def main() -> None:
     parser.add_argument("--dataset", default="beauty", help="a name of bench/datasets.py")
     parser.add_argument("--stage", choices=("validation", "test"), default="validation")
     parser.add_argument("--queries", type=int, default=2000, help="drawn from those that are held out")
-    parser.add_argument("--last-stage", action="store_true", help="re-score a fusion instead of ranking alone")
+    parser.add_argument(
+        "--last-stage", action="store_true", help="re-score a fusion instead of ranking alone"
+    )
     parser.add_argument("--depth", type=int, default=50)
     parser.add_argument("--parts", default="popularity,cooccurrence,item_knn,content", help="or: default")
     parser.add_argument("--threads", type=int, default=RunOptions().threads)
@@ -83,14 +85,18 @@ def main() -> None:
     table = hyperparameters(options.values)
     began = time.perf_counter()
     if options.last_stage:
-        told = last_stage(table, options, held.train, features, held_with_words(held.validation, data, features, run), run)
+        told = last_stage(
+            table, options, held.train, features, held_with_words(held.validation, data, features, run), run
+        )
         fused = told.pop("fused")
         told = {**told, **(figures(fused, some, run) if options.stage == "test" else {})}
     else:
         scorer = create(SCORER, table).fit(held.train, features, run)
         took = time.perf_counter() - began
         told = {"fit_s": took, **scorer.facts, **figures(scorer, some, run)}
-    print(json.dumps({"dataset": options.dataset, "stage": options.stage, "options": table, **told}, indent=1))
+    print(
+        json.dumps({"dataset": options.dataset, "stage": options.stage, "options": table, **told}, indent=1)
+    )
 
 
 def last_stage(
@@ -104,7 +110,11 @@ def last_stage(
     """Return a fusion with a last stage, learnt on validation, and what it saw there."""
     stage = {"scorer": {"scorer": SCORER, **table}, "depth": options.depth, "max_queries": options.queries}
     config = FusionConfig.parse({"tune": False, "last_stage": stage}, "the command line")
-    names = default_parts(train) if options.parts == "default" else {name: {} for name in options.parts.split(",")}
+    names = (
+        default_parts(train)
+        if options.parts == "default"
+        else {name: {} for name in options.parts.split(",")}
+    )
     parts = fit_parts(create_parts(names), train, features, run)
     fused = fusion_of(config, parts).taught(validation, run, features)
     return {"fused": fused, "validation": fused.learnt.figures, "last_stage": fused.facts["last_stage"]}

@@ -13,13 +13,16 @@ import json
 import lzma
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from fuserec.data.dataset import Dataset, DatasetInfo, Interactions
 from fuserec.data.query import QueryBatch
+from fuserec.data.readers import read
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import DEFAULT_WEIGHTS, KINDS, signed_weights
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
@@ -31,11 +34,23 @@ SCALE = (1.0, 5.0)
 SPLIT_SEED = 20240501
 TEST_SHARE = 0.1
 FOLDS = ("u1", "u2", "u3", "u4", "u5")
-MODELS: dict[str, tuple[str, dict[str, str]]] = {
+TEXT: dict[str, Any] = {
+    "form": "pair",
+    "heads": {"rating": 1.0},
+    "user_length": 64,
+    "item_length": 24,
+    "examples": 10_000,
+    "epochs": 1,
+}
+"""A modest setting: some minutes a fit on one core."""
+
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "item_knn": ("item_knn", {"values": "ratings"}),
     "user_knn": ("user_knn", {"values": "ratings"}),
     "svd": ("svd", {}),
     "nmf": ("nmf", {}),
+    "language_pair": ("language_pair", TEXT),
+    "language_pair_text": ("language_pair", TEXT | {"rating_ids": False}),
 }
 """Name in the table to scorer and configuration; all else is the default."""
 
@@ -46,9 +61,16 @@ def read_rows(path: Path) -> np.ndarray:
         return np.array([line.split() for line in lines], dtype=np.int64)
 
 
-def as_dataset(rows: np.ndarray, ids: np.ndarray) -> Dataset:
+@cache
+def described(folder: Path) -> Dataset:
+    """Return the dataset as the reader has it: its tables of users and items."""
+    return read(folder, "movielens")[0]
+
+
+def as_dataset(rows: np.ndarray, ids: np.ndarray, folder: Path) -> Dataset:
     """Return a Dataset of rows; users and items are those of ``ids``, in the order of their numbers."""
     users, items = np.unique(ids[:, 0]), np.unique(ids[:, 1])
+    source = described(folder)
     ratings = rows[:, 2].astype(np.float32)
     kinds = np.full(len(rows), KINDS.index("rating"), np.uint8)
     nan = np.full(len(rows), np.nan, np.float32)
@@ -64,8 +86,8 @@ def as_dataset(rows: np.ndarray, ids: np.ndarray) -> Dataset:
         Vocabulary.from_ids(map(str, users.tolist())),
         Vocabulary.from_ids(map(str, items.tolist())),
         interactions,
-        pl.DataFrame({"title": [f"film {item}" for item in items.tolist()]}),
-        pl.DataFrame({"text": [None] * users.size}, schema={"text": pl.String}),
+        source.item_table[source.items.indices(map(str, items.tolist()))],
+        source.user_table[source.users.indices(map(str, users.tolist()))],
         pl.DataFrame(schema={"head": pl.String, "relation": pl.String, "tail": pl.String}),
         info=DatasetInfo(name="ml-100k", rating_scale=SCALE),
     )
@@ -76,7 +98,7 @@ def random_split(folder: Path) -> tuple[Dataset, Dataset]:
     rows = read_rows(folder / "u.data.xz")
     rows = rows[np.lexsort((np.arange(len(rows)), rows[:, 3], rows[:, 0]))]
     test = np.random.default_rng(SPLIT_SEED).random(len(rows)) < TEST_SHARE
-    return as_dataset(rows[~test], rows), as_dataset(rows[test], rows)
+    return as_dataset(rows[~test], rows, folder), as_dataset(rows[test], rows, folder)
 
 
 def folds(folder: Path) -> Iterator[tuple[str, Dataset, Dataset]]:
@@ -84,7 +106,7 @@ def folds(folder: Path) -> Iterator[tuple[str, Dataset, Dataset]]:
     ids = read_rows(folder / "u.data.xz")
     for name in FOLDS:
         train, test = (read_rows(folder / f"{name}.{part}.xz") for part in ("base", "test"))
-        yield name, as_dataset(train, ids), as_dataset(test, ids)
+        yield name, as_dataset(train, ids, folder), as_dataset(test, ids, folder)
 
 
 def features_of(train: Dataset, run: RunOptions) -> ItemFeatures:

@@ -104,7 +104,9 @@ def test_few_validation_queries_are_not_believed(monkeypatch):
 def test_it_is_a_parts_table_that_is_checked_before_anything_is_fitted():
     parts = {"rough": Paper(np.zeros((3, 4)))}
     with pytest.raises(ConfigError, match=r"\[fusion.last_stage.scorer\]: unknown key 'depht'"):
-        fusion_of(FusionConfig.parse({"last_stage": {"scorer": {"scorer": "ease", "depht": 1}}}, "test"), parts)
+        fusion_of(
+            FusionConfig.parse({"last_stage": {"scorer": {"scorer": "ease", "depht": 1}}}, "test"), parts
+        )
     with pytest.raises(ConfigError, match="has to be the name of a scorer"):
         last_scorer({"scorer": 3})
     assert last_scorer({"form": "cross"}).for_candidates().config.candidates == 0

@@ -7,24 +7,24 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
-pytest.importorskip("transformers", reason="the extra `deep` (transformers) is not installed")
-
 from fuserec.encoders.text import TextConfig, item_text
 from fuserec.errors import ConfigError
-from fuserec.neural.language.backbone import open_backbone
 from fuserec.neural.language.heads import head_class, known_heads
-from fuserec.neural.language.heads.base import Labels, Perceptron, Similarity, binary_losses
 from fuserec.neural.language.pair_config import LanguagePairConfig
 from fuserec.neural.language.pair_examples import PairSource, held_apart
-from fuserec.neural.language.pair_fit import kept_model
-from fuserec.neural.language.pair_model import PairModel, joint_of
-from fuserec.neural.language.pair_task import Pairing, PairTask, accuracy, best_threshold
 from fuserec.neural.language.pair_text import Descriptions, packed, unpacked
 from fuserec.neural.language.reader import Reader
 from fuserec.run import RunOptions
 from fuserec.testing import dataset_of, small_dataset
 from fuserec.testing.tiny_model import tiny_language_model
+
+torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
+pytest.importorskip("transformers", reason="the extra `deep` (transformers) is not installed")
+from fuserec.neural.language.backbone import open_backbone  # noqa: E402
+from fuserec.neural.language.heads.base import Labels, Perceptron, Similarity, binary_losses  # noqa: E402
+from fuserec.neural.language.pair_fit import kept_model  # noqa: E402
+from fuserec.neural.language.pair_model import PairModel, joint_of  # noqa: E402
+from fuserec.neural.language.pair_task import Pairing, PairTask, accuracy, best_threshold  # noqa: E402
 
 RUN = RunOptions(seed=1, threads=1)
 FAMILIES = ("encoder", "decoder", "encoder_decoder")
@@ -58,7 +58,7 @@ def test_the_gradient_is_that_of_the_likelihood_by_the_parameters(folders, form)
     """∂L/∂θ = −(1/N) Σ [y/r − (1 − y)/(1 − r)] ∂r/∂θ, ∂r/∂θ by finite differences, in double precision."""
     torch.manual_seed(0)
     backbone = open_backbone(folders["encoder"], RUN).double()
-    config = LanguagePairConfig(form=form, head_dim=4)
+    config = LanguagePairConfig(form=form, head_dim=4, temperature=1.0)
     labels = {"match": Labels.of(np.zeros(1), np.ones(1, dtype=bool))}
     model = PairModel(backbone, labels, config).double().eval()
     users, of, items = list(TEXTS[:2]), np.array([0, 0, 1]), [TEXTS[2], TEXTS[3], TEXTS[1]]
@@ -77,8 +77,12 @@ def test_the_gradient_is_that_of_the_likelihood_by_the_parameters(folders, form)
     for name, parameter in model.named_parameters():
         if "query.weight" not in name and "word_embeddings" not in name and not name.startswith("heads"):
             continue
-        flat, eps = parameter.data.view(-1), 1e-6
-        at = int(torch.argmax(parameter.grad.abs())) if name.startswith("heads") else int(rng.integers(flat.numel()))
+        flat, eps = parameter.data.view(-1), 1e-5
+        at = (
+            int(torch.argmax(parameter.grad.abs()))
+            if name.startswith("heads")
+            else int(rng.integers(flat.numel()))
+        )
         kept = flat[at].item()
         flat[at] = kept + eps
         above = judged()
@@ -86,7 +90,7 @@ def test_the_gradient_is_that_of_the_likelihood_by_the_parameters(folders, form)
         slope = (above - judged()) / (2 * eps)
         flat[at] = kept
         wanted = -(outer * slope).mean().item()
-        assert parameter.grad.view(-1)[at].item() == pytest.approx(wanted, rel=1e-4, abs=1e-9), name
+        assert parameter.grad.view(-1)[at].item() == pytest.approx(wanted, rel=1e-5, abs=1e-9), name
 
 
 def test_the_loss_is_made_of_logits_and_bears_certain_ones():
@@ -130,7 +134,9 @@ def test_labels_are_behaviour():
     assert match.known.tolist() == [True, True, False, True, True, True]
     assert rating.values[rating.known, 0].tolist() == [5, 1, 4, 5, 5]
     assert sentiment.values[sentiment.known, 0].tolist() == [1, 0, 1, 1, 1]
-    kinds = replace(data, interactions=replace(data.interactions, kind=np.array([1, 2, 0, 9, 1, 12], np.uint8)))
+    kinds = replace(
+        data, interactions=replace(data.interactions, kind=np.array([1, 2, 0, 9, 1, 12], np.uint8))
+    )
     click = head_class("click").labels(kinds)
     assert click.values[click.known, 0].tolist() == [0, 1, 1, 0, 0]
     assert not click.known[2]  # a row without a kind says nothing
@@ -144,7 +150,9 @@ def test_a_topic_is_told_without_reading_the_item():
     assert sorted(labels.names) == ["crime", "kitchen", "space", "江湖"]
     np.testing.assert_allclose(labels.values[labels.known].sum(axis=1), 1.0)
     out, values = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 1.0], [0.5, 0.5]])
-    np.testing.assert_allclose(topic.losses(None, out, values).tolist(), [np.log1p(np.exp(-1.0)), np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(
+        topic.losses(None, out, values).tolist(), [np.log1p(np.exp(-1.0)), np.log(2)], rtol=1e-6
+    )
 
 
 # Texts
@@ -219,7 +227,9 @@ def test_accuracy_is_of_cases_and_the_threshold_moves_only_where_that_is_better(
     assert best_threshold(logits, labels) == 2.25
     assert accuracy(logits, labels, 2.25) == 1.0
     assert best_threshold(np.array([1.0, -1.0]), np.array([1.0, 0.0])) == 0.0
-    assert best_threshold(np.array([2.0, 2.0, 2.0]), np.array([1.0, 0.0, 0.0])) > 2.0  # equal logits are not parted
+    assert (
+        best_threshold(np.array([2.0, 2.0, 2.0]), np.array([1.0, 0.0, 0.0])) > 2.0
+    )  # equal logits are not parted
     assert best_threshold(np.empty(0), np.empty(0)) == 0.0
 
 
@@ -229,7 +239,9 @@ def test_the_softmax_of_a_batch_leaves_out_what_a_person_has_taken(folders):
     backbone = open_backbone(folders["encoder"], RUN)
     config = LanguagePairConfig(form="bi", loss="softmax")
     model = PairModel(backbone, source.labels, config).eval()
-    task = PairTask(model, source, source.at, source.at[:0], Pairing({"match": 1.0}, "match", "softmax", 1, 0, 8, 0))
+    task = PairTask(
+        model, source, source.at, source.at[:0], Pairing({"match": 1.0}, "match", "softmax", 1, 0, 8, 0)
+    )
     assert source.at.tolist() == [1, 3, 5]
     found = task.loss((source.at, 0)).item()
     u = model.users(["galaxy", "galaxy", "soup"])

@@ -42,7 +42,8 @@ def ring_of_tastes(seed=0, shuffled=False, n_users=120, length=6, ratings=False)
     rng = np.random.default_rng(seed)
     titles = [" ".join(rng.permutation(TASTES[j % 3])[:3]) for j in range(N_ITEMS)]
     rows = [
-        [int(rng.integers(N_ITEMS // 3)) * 3 + (u + step) % 3 for step in range(length)] for u in range(n_users)
+        [int(rng.integers(N_ITEMS // 3)) * 3 + (u + step) % 3 for step in range(length)]
+        for u in range(n_users)
     ]
     if shuffled:
         mixed = rng.permutation([item for row in rows for item in row])

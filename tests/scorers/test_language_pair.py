@@ -73,12 +73,12 @@ def test_a_softmax_over_the_batch_learns_it_too(model):
 
 def test_what_people_say_stands_for_their_history(model):
     """Who speaks of one taste takes the next one: words are read, and a query brings its own."""
-    data = ring_of_tastes(length=2)
+    data = ring_of_tastes(n_users=180)
     rng = np.random.default_rng(1)
     said = [" ".join(rng.permutation(TASTES[u % 3])[:3]) for u in range(data.n_users)]
     rows = data.interactions
     data = with_profiles(data.with_rows(np.flatnonzero(rows.item % 3 == (rows.user + 1) % 3)), said)
-    scorer = fitted(model, data, form="bi", **OWN["bi"] | {"epochs": 12})
+    scorer = fitted(model, data, form="bi", loss="softmax", batch_size=32)
     features = small_features(data, RUN)
     nobody = QueryBatch.of_histories([[], [], []])
     asked = with_words(nobody, [Words(request=" ".join(words[:3])) for words in TASTES], features, RUN)
@@ -101,8 +101,11 @@ def test_other_families_learn_it(folder, family, tuning):
 
 def test_one_encoder_learns_several_things(model):
     """Ratings, sentiment and topics beside the match; each head says what its labels say."""
-    data = ring_of_tastes(ratings=True)
-    data = replace(data, interactions=replace(data.interactions, weight=np.where(data.interactions.rating < 3, -0.5, 1.0)))
+    data = ring_of_tastes(shuffled=True, ratings=True)
+    data = replace(
+        data,
+        interactions=replace(data.interactions, weight=np.where(data.interactions.rating < 3, -0.5, 1.0)),
+    )
     heads = {"match": 1.0, "rating": 0.3, "sentiment": 0.5, "topic": 0.3}
     scorer = fitted(model, data, form="pair", heads=heads, rating_ids=False, head_dim=16)
     q = QueryBatch.of_histories([[1], [2], [4]])
@@ -116,7 +119,7 @@ def test_one_encoder_learns_several_things(model):
 
 
 def test_a_rating_is_what_ids_say_and_what_the_texts_add(model):
-    data = ring_of_tastes(ratings=True)
+    data = ring_of_tastes(shuffled=True, ratings=True)
     items = np.tile(ITEMS, (3, 1))
     q = replace(data.queries(np.arange(3)), users=np.full(3, -1, np.int32))
     text = fitted(model, data, heads={"rating": 1.0}, form="pair", head_dim=16, epochs=3, rating_ids=False)
@@ -124,7 +127,9 @@ def test_a_rating_is_what_ids_say_and_what_the_texts_add(model):
     for scorer in (text, both):
         found = scorer.predict(q, items)
         assert np.abs(found - np.where(items % 3 == 0, 2.0, 5.0)).mean() < 0.5
-        np.testing.assert_allclose(scorer.score(q).values.clip(1, 5), found, rtol=1e-5)  # ranks by what it predicts
+        np.testing.assert_allclose(
+            scorer.score(q).values.clip(1, 5), found, rtol=1e-5
+        )  # ranks by what it predicts
     unread = replace(q, weights=-np.abs(q.weights))  # nothing liked: nothing to read, ids alone speak
     assert not both.score(unread).queries.any()
     assert np.isfinite(both.predict(unread, items)).all()
@@ -224,7 +229,10 @@ def test_a_wrong_configuration_is_named(wrong, said):
 
 def test_without_a_tokenizer_or_weights_it_says_so_in_one_line(model, tmp_path):
     data = ring_of_tastes(n_users=6)
-    for missing, said in (("tokenizer.json", "its tokenizer cannot be read"), ("model.safetensors", "its weights")):
+    for missing, said in (
+        ("tokenizer.json", "its tokenizer cannot be read"),
+        ("model.safetensors", "its weights"),
+    ):
         own = tiny(tmp_path / missing)
         (tmp_path / missing / "encoder" / missing).unlink()
         with pytest.raises(WeightsError, match=said) as caught:
@@ -242,8 +250,8 @@ def test_without_anything_to_learn_from_it_says_so(model):
     first = data.with_rows(data.indptr[:-1])
     with pytest.raises(DataError, match="nothing to learn from, leave this part out"):
         fitted(model, first)
+    bare = data.item_table.with_columns(pl.lit(None, pl.String).alias("title")).drop("categories")
     with pytest.raises(DataError, match="no item of 'paper' has a text"):
-        bare = data.item_table.with_columns(pl.lit(None, pl.String).alias("title")).drop("categories")
         fitted(model, replace(data, item_table=bare))
     for head in ("rating", "click", "sentiment"):
         with pytest.raises(DataError, match="needs"):

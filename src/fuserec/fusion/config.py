@@ -77,7 +77,9 @@ class LastStageConfig(Settings):
         description="A part's table: `scorer` names it (language_pair where it does not), beside its hyperparameters. "
         "Left out: no last stage.",
     )
-    depth: int = Field(default=50, ge=2, le=1000, description="How many of the fusion's best items are re-scored.")
+    depth: int = Field(
+        default=50, ge=2, le=1000, description="How many of the fusion's best items are re-scored."
+    )
     if_better: bool = Field(
         default=True,
         description="Keep the fusion as it is where the last stage, cross-fitted on validation, does not beat it.",

@@ -1,12 +1,13 @@
 """A last stage: a scorer too slow for the whole catalogue re-scores the best items of a fusion, of whatever form.
 
-score(q, j) = fused(q, j) + weight · [z(q, j) + CUT] / slope   for the fusion's best ``depth`` items, fused(q, j) for the rest
+score(q, j) = fused(q, j) + weight · [z(q, j) + CUT] / slope   for the best ``depth`` items, fused(q, j) for the rest
 
-z = (r(q, j) − centre) / spread, cut to ±CUT, r what the last stage says of query and item together, centre and spread
-constants; where it abstains z is 0. The candidates are the best of the whole catalogue less the query's own history,
-before any filter: filters do not change scores. As of a stacker (:mod:`fuserec.fusion.stacking`), the slope makes the
-fusion's score log-odds, what is re-scored stays above the rest, and the weight is learnt on validation, 0 among its
-values; it is used where it beats the fusion by a standard error, cross-fitted over folds of users.
+z = (r(q, j) − centre) / spread, cut to ±CUT, r what the last stage says of query and item together, centre and
+spread constants; where it abstains z is 0. The candidates are the best of the whole catalogue less the query's own
+history, before any filter: filters do not change scores. As of a stacker (:mod:`fuserec.fusion.stacking`),
+the slope makes the fusion's score log-odds, what is re-scored stays above the rest, and the weight is learnt on
+validation, 0 among its values; it is used where it beats the fusion by a standard error, cross-fitted over folds of
+users.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -90,7 +90,9 @@ class Weighed(Correction):
         said = said[np.isfinite(said)]
         scale = (float(said.mean()), float(said.std()) or 1.0) if said.size else (0.0, 1.0)
         trials = [cls(weight, *scale) for weight in WEIGHTS]
-        figures = [table.gains(slope * table.first + one.values(table.features), depth).mean() for one in trials]
+        figures = [
+            table.gains(slope * table.first + one.values(table.features), depth).mean() for one in trials
+        ]
         return trials[int(np.argmax(figures))]
 
 
@@ -129,7 +131,7 @@ class Rescored(Fusion):
 
     def _blank(self) -> Scorer:
         """Return the last stage, unfitted."""
-        return last_scorer(self.config.last_stage.scorer).for_candidates()
+        return last_scorer(self.config.last_stage.scorer or {}).for_candidates()
 
     def _learn(self, lesson: Lesson | None, run: RunOptions) -> None:
         """Learn what the form does, then whether the last stage brings anything."""
@@ -141,7 +143,9 @@ class Rescored(Fusion):
             self._say("nothing could be held out to try it on")
             return
         if self._reading is None:
-            raise ConfigError("[fusion.last_stage]: pass the item features to taught(): the last stage is fitted there")
+            raise ConfigError(
+                "[fusion.last_stage]: pass the item features to taught(): the last stage is fitted there"
+            )
         judge = self._sized(lesson.sample.train, run)
         if judge is None:
             return
@@ -162,7 +166,9 @@ class Rescored(Fusion):
             return judge
         assert self._reading is not None
         seconds = 0.5 * (self._until - time.monotonic())
-        sized, how = judge.within(seconds, train, self._reading, run) if seconds > 0 else (None, "no time is left")
+        sized, how = (
+            judge.within(seconds, train, self._reading, run) if seconds > 0 else (None, "no time is left")
+        )
         if sized is None:
             self._say(how)
         return sized
@@ -179,7 +185,8 @@ class Rescored(Fusion):
         figures = {**self._learnt.figures, WITHOUT_FIGURE: before, WITH_FIGURE: after}
         self._learnt = replace(self._learnt, figures=figures)
         weighed = Weighed.fit(table.take(table.telling), slope, depth)
-        measured = f"NDCG@{depth} is {before:.4f} without it and {after:.4f} with it, cross-fitted on {len(table):,} queries"
+        told = f"NDCG@{depth} is {before:.4f} without it, {after:.4f} with it"
+        measured = f"{told}, cross-fitted on {len(table):,} queries"
         if not weighed.weight or (self.config.last_stage.if_better and not better):
             self._say(measured)
             return
@@ -235,7 +242,7 @@ class Rescored(Fusion):
         places = np.arange(rows.size) - np.repeat(np.cumsum(counts) - counts, counts)
         wide[rows, places] = items
         told = judge.score(q, wide)
-        return np.where(told.answered, told.values, np.float32(np.nan))[rows, places][:, None]
+        return np.asarray(np.where(told.answered, told.values, np.float32(np.nan))[rows, places][:, None])
 
     def _milliseconds(self, judge: Scorer, sample: Holdout) -> float:
         """Return the median time that the last stage takes for one request, once it is warm."""
@@ -308,7 +315,11 @@ class Rescored(Fusion):
             own, judged = self._judge.state()
             arrays |= {f"{JUDGE}{name}": array for name, array in own.items()}
             arrays |= {f"{PREFIX}{name}": array for name, array in self._weighed.arrays().items()}
-            told |= {"judge": judged, "slope": self._slope, "config": self._judge.config.model_dump(mode="json")}
+            told |= {
+                "judge": judged,
+                "slope": self._slope,
+                "config": self._judge.config.model_dump(mode="json"),
+            }
         return arrays, {**meta, "last_stage": told}
 
     def restored(self, arrays: Arrays, meta: Meta, features: ItemFeatures | None = None) -> Self:

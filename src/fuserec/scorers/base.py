@@ -179,8 +179,7 @@ class Scorer(ABC):
         return self, ""
 
     def for_candidates(self) -> Self:
-        """Return the unfitted scorer as it judges what others have chosen: items named in the call, and no choice of its
-        own among the rest; most scorers make none."""
+        """Return the unfitted scorer as it judges what others have chosen; most scorers make no choice of their own."""
         return self
 
     def without_user(self, user: int) -> Self:

@@ -43,8 +43,8 @@ class LanguagePair(Scorer):
     """score(q, j) = M(d_u, d_j), the logit that item j is one for who asks; sigmoid of it is the probability r.
 
     d_u: the words of the query, else the titles of what was liked, the newest first. d_j: the item's text. A pretrained
-    transformer is tuned on behaviour, -y log r - (1 - y) log(1 - r) computed from logits, dislikes and drawn items being
-    the negatives; or by a softmax over the batch. Three forms: bi, two encodings and their similarity over a
+    transformer is tuned on behaviour, -y log r - (1 - y) log(1 - r) computed from logits, dislikes and drawn items
+    being the negatives; or by a softmax over the batch. Three forms: bi, two encodings and their similarity over a
     temperature (Reimers, Gurevych 2019, "Sentence-BERT"); pair, a small network over [h_u, h_j, h_u * h_j]; cross, one
     joint encoding (Nogueira, Cho 2019, "Passage re-ranking with BERT"). The same encoder may be taught ratings, clicks,
     topics and sentiment beside it, a head each; with head rating it predicts ratings:
@@ -118,7 +118,10 @@ class LanguagePair(Scorer):
         each, wanted = seconds_per_event(config, train, features, run, self._offsets(train))
         events = min(wanted, int(SAFE * (limit - time.monotonic()) / (each * config.epochs)))
         if events < min(FEWEST_EVENTS, wanted):
-            return None, f"{seconds:.0f} s are too little for {FEWEST_EVENTS} events of about {1000 * each:.0f} ms"
+            return (
+                None,
+                f"{seconds:.0f} s are too little for {FEWEST_EVENTS} events of about {1000 * each:.0f} ms",
+            )
         sized = type(self)(config.model_copy(update={"examples": events}))
         return sized, f"{config.epochs} x {events:,} events of about {1000 * each:.0f} ms"
 
@@ -167,14 +170,16 @@ class LanguagePair(Scorer):
         if main != "rating" or self._baseline is None:
             return out
         wide = np.arange(self._items.size)[None].repeat(len(q), 0) if items is None else items
-        return out + self._expected(q, wide)
+        return np.asarray(out + self._expected(q, wide), np.float32)
 
     def _by_candidates(self, q: QueryBatch, texts: list[str], items: np.ndarray | None) -> np.ndarray:
         """Return logits of the nearest items of each query, and places below them for all others."""
         from fuserec.numerics.topk import top_k
 
         near = self._nearness(q)
-        pool, _, counts = top_k(near, self.config.candidates, exclude=q.seen(), allowed=self._items, ties=self._ties)
+        pool, _, counts = top_k(
+            near, self.config.candidates, exclude=q.seen(), allowed=self._items, ties=self._ties
+        )
         read = np.maximum(pool, 0)
         logits = self._outputs(q, texts, read)
         there = np.arange(pool.shape[1]) < counts[:, None]

@@ -57,13 +57,23 @@ def tiny_language_model(
                 )
             )
         elif family == "decoder":
-            ends = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+            ends: dict[str, Any] = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
             made = GPT2Model(
-                GPT2Config(vocab_size=size, n_embd=dim, n_layer=layers, n_head=heads, n_positions=max_length, **ends)
+                GPT2Config(
+                    vocab_size=size, n_embd=dim, n_layer=layers, n_head=heads, n_positions=max_length, **ends
+                )
             )
         else:
-            shape = {"d_model": dim, "d_kv": dim // heads, "d_ff": inner, "num_layers": layers, "num_heads": heads}
-            made = T5Model(T5Config(vocab_size=size, pad_token_id=0, eos_token_id=3, num_decoder_layers=1, **shape))
+            shape: dict[str, Any] = {
+                "d_model": dim,
+                "d_kv": dim // heads,
+                "d_ff": inner,
+                "num_layers": layers,
+                "num_heads": heads,
+            }
+            made = T5Model(
+                T5Config(vocab_size=size, pad_token_id=0, eos_token_id=3, num_decoder_layers=1, **shape)
+            )
         made.save_pretrained(folder)
     return folder
 
@@ -76,11 +86,11 @@ def _write_tokenizer(folder: Path, texts: Iterable[str], family: str, max_length
     from tokenizers.pre_tokenizers import Whitespace
     from tokenizers.processors import TemplateProcessing
 
-    made = Tokenizer(WordLevel({}, unk_token="[UNK]"))
+    made = Tokenizer(WordLevel({}, unk_token=SPECIAL[1]))
     normalizer, splitter = Lowercase(), Whitespace()
     words = {w for text in texts for w, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))}
     vocabulary = {token: place for place, token in enumerate([*SPECIAL, *sorted(words)])}
-    made = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    made = Tokenizer(WordLevel(vocabulary, unk_token=SPECIAL[1]))
     made.normalizer, made.pre_tokenizer = normalizer, splitter
     ends = [("[CLS]", 2), ("[SEP]", 3)]
     if family == "encoder":
@@ -88,7 +98,9 @@ def _write_tokenizer(folder: Path, texts: Iterable[str], family: str, max_length
             single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
         )
     elif family == "encoder_decoder":
-        made.post_processor = TemplateProcessing(single="$A [SEP]", pair="$A [SEP] $B [SEP]", special_tokens=ends)
+        made.post_processor = TemplateProcessing(
+            single="$A [SEP]", pair="$A [SEP] $B [SEP]", special_tokens=ends
+        )
     made.save(str(folder / "tokenizer.json"))
     told: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",

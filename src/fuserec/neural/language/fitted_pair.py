@@ -1,4 +1,4 @@
-"""What is kept of a language model of pairs, and how it answers: PyTorch is needed only for models without CTranslate2."""
+"""What is kept of a language model of pairs, and how it answers: without PyTorch, where CTranslate2 runs the model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class NumericHead:
     @classmethod
     def of(cls, head: nn.Module) -> NumericHead:
         """Read the weights off a trained head."""
-        arrays = {name: value.detach().float().cpu().numpy().copy() for name, value in head.state_dict().items()}
+        arrays = {
+            name: value.detach().float().cpu().numpy().copy() for name, value in head.state_dict().items()
+        }
         if "body.bias" in arrays:
             return cls((), float(arrays["body.bias"][0]))
         places = sorted({name.rsplit(".", 1)[0] for name in arrays})
@@ -125,7 +127,9 @@ class FittedPair:
         """Return similarities over the temperature, and the bias."""
         a, b = self._scaled(u), self._scaled(self.vectors)
         found = a @ b.T if items is None else np.einsum("nd,nmd->nm", a, b[items])
-        return np.asarray(found / np.float32(self.config.temperature) + np.float32(self.heads[head].bias), np.float32)
+        return np.asarray(
+            found / np.float32(self.config.temperature) + np.float32(self.heads[head].bias), np.float32
+        )
 
     def _scaled(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors whose dot products are what is compared."""
@@ -141,7 +145,9 @@ class FittedPair:
         own = weight[:, :d] @ u + bias
         of_item = (weight[:, d : 2 * d] + weight[:, 2 * d :] * u).T  # both the item's part and the product's
         v = self.vectors if items is None else self.vectors[items]
-        pieces = [network.top(v[lo : lo + CHUNK] @ of_item + own)[:, 0] for lo in range(0, max(1, len(v)), CHUNK)]
+        pieces = [
+            network.top(v[lo : lo + CHUNK] @ of_item + own)[:, 0] for lo in range(0, max(1, len(v)), CHUNK)
+        ]
         return np.concatenate(pieces)
 
     def _joint(self, head: str, texts: Sequence[str], items: np.ndarray | None) -> np.ndarray:
@@ -151,7 +157,9 @@ class FittedPair:
             items = np.broadcast_to(np.arange(len(self.described.texts)), (n, len(self.described.texts)))
         people = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         rows = np.repeat([people[text] for text in texts], items.shape[1])
-        keys, back = np.unique(rows.astype(np.int64) * len(self.described.texts) + items.ravel(), return_inverse=True)
+        keys, back = np.unique(
+            rows.astype(np.int64) * len(self.described.texts) + items.ravel(), return_inverse=True
+        )
         names = list(people)
         first = [names[int(key) // len(self.described.texts)] for key in keys]
         second = [self.described.texts[int(key) % len(self.described.texts)] for key in keys]
@@ -202,7 +210,9 @@ class FittedPair:
             for name, told in meta["heads"].items()
         }
         reader = Reader(kept, config.compute_type, config.batch_tokens, 1)
-        return cls(config, reader, heads, described, float(meta["threshold"]), dict(meta["facts"]), arrays["vectors"])
+        return cls(
+            config, reader, heads, described, float(meta["threshold"]), dict(meta["facts"]), arrays["vectors"]
+        )
 
 
 def _part(arrays: Arrays, prefix: str) -> Arrays:

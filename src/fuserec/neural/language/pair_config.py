@@ -30,7 +30,9 @@ class LanguagePairConfig(Settings):
         json_schema_extra={"tune": False},
     )
     revision: str | None = Field(
-        default=None, description="Revision on the model hub; left out: the latest.", json_schema_extra={"tune": False}
+        default=None,
+        description="Revision on the model hub; left out: the latest.",
+        json_schema_extra={"tune": False},
     )
     pooling: Literal["auto", "mean", "cls", "last"] = Field(
         default="auto", description="How tokens become one vector; auto: what suits the model."
@@ -43,19 +45,28 @@ class LanguagePairConfig(Settings):
     heads: dict[str, float] = Field(
         default={"match": 1.0},
         min_length=1,
-        description="What the encoder is taught, each with the weight of its loss: match, rating, click, topic, sentiment.",
+        description="What the encoder is taught, each with the weight of its loss: match, rating, click, topic, "
+        "sentiment.",
         json_schema_extra={"tune": False},
     )
     user: Literal["either", "both", "history"] = Field(
         default="either",
-        description="Who asks, as text. either: the words of the query (request, profile, searches), else the titles of "
-        "the history, the newest first. both: words, then titles. history: titles alone.",
+        description="Who asks, as text. either: the words of the query (request, profile, searches), else the titles "
+        "of the history, the newest first. both: words, then titles. history: titles alone.",
     )
     user_length: int = Field(
-        default=96, ge=4, le=8192, description="Tokens of who asks, at most.", json_schema_extra={"tune": False}
+        default=96,
+        ge=4,
+        le=8192,
+        description="Tokens of who asks, at most.",
+        json_schema_extra={"tune": False},
     )
     item_length: int = Field(
-        default=48, ge=4, le=8192, description="Tokens of an item, at most.", json_schema_extra={"tune": False}
+        default=48,
+        ge=4,
+        le=8192,
+        description="Tokens of an item, at most.",
+        json_schema_extra={"tune": False},
     )
     loss: Literal["bce", "softmax"] = Field(
         default="bce",
@@ -81,11 +92,17 @@ class LanguagePairConfig(Settings):
         json_schema_extra={"tune": False},
     )
     examples: int = Field(
-        default=20_000, ge=0, description="Events that an epoch sees, drawn anew; 0: all.", json_schema_extra={"tune": False}
+        default=20_000,
+        ge=0,
+        description="Events that an epoch sees, drawn anew; 0: all.",
+        json_schema_extra={"tune": False},
     )
     epochs: int = Field(default=2, ge=1, le=100_000, description="Passes.")
     learning_rate: float = Field(
-        default=5e-5, gt=0, le=10, description="Its peak, for the language model; it warms up and then falls as a cosine."
+        default=5e-5,
+        gt=0,
+        le=10,
+        description="Its peak, for the language model; it warms up and then falls as a cosine.",
     )
     head_rate: float = Field(
         default=20.0, gt=0, le=1e5, description="Heads begin from nothing: they learn so many times faster."
@@ -127,7 +144,9 @@ class LanguagePairConfig(Settings):
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.loss == "softmax" and self.form != "bi":
-            raise ValueError(f"loss = 'softmax' is for form = 'bi' only: choose loss = 'bce' for {self.form!r}")
+            raise ValueError(
+                f"loss = 'softmax' is for form = 'bi' only: choose loss = 'bce' for {self.form!r}"
+            )
         if set(self.heads) == {"topic"}:
             raise ValueError("heads: 'topic' says nothing of an item, name one more that does, e.g. match")
         return self

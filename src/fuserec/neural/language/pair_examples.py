@@ -68,12 +68,14 @@ class PairSource:
         data = self.data
         found = np.diff(data.search_indptr) > 0
         if data.user_table.width:
-            words = stored_words(data, np.arange(data.n_users), np.full(data.n_users, -np.inf), past_only=True)
+            words = stored_words(
+                data, np.arange(data.n_users), np.full(data.n_users, -np.inf), past_only=True
+            )
             found |= np.array([bool(w.joined()) for w in words], dtype=bool)
         return np.asarray(found)
 
     def users(self, at: np.ndarray) -> list[str]:
-        """Return d_u at each event: words said before it, liked items before it; never the item that is to be guessed."""
+        """Return d_u at each event: words and liked items before it, never the item that is to be guessed."""
         rows, data = self.data.interactions, self.data
         users = rows.user[at]
         said = [""] * at.size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,6 +28,8 @@ from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import reseed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
     from fuserec.neural.language.pair_config import LanguagePairConfig
@@ -44,7 +46,11 @@ MERGEABLE = ("full", "last_layers", "biases", "lora", "adalora", "frozen")
 
 
 def fit_pairs(
-    config: LanguagePairConfig, data: Dataset, features: ItemFeatures, run: RunOptions, offsets: np.ndarray | None
+    config: LanguagePairConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    offsets: np.ndarray | None,
 ) -> FittedPair:
     """Train the language model and its heads, and read the catalogue with it.
 
@@ -66,7 +72,9 @@ def fit_pairs(
     with training(_seed(run), run.threads):
         task = prepared(config, data, features, run, offsets)
         rates = {"heads.": config.head_rate}
-        plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience, rates=rates)
+        plan = Plan(
+            NAME, config.epochs, config.learning_rate, config.regularization, config.patience, rates=rates
+        )
         key = "" if run.checkpoints is None else _key(config, data, features, run)
         trained, every = sizes(task.model)
         log.info("%s: %s of %s weights are trained", NAME, f"{trained:,}", f"{every:,}")
@@ -85,7 +93,11 @@ def _too_small(config: LanguagePairConfig) -> str:
 
 
 def seconds_per_event(
-    config: LanguagePairConfig, data: Dataset, features: ItemFeatures, run: RunOptions, offsets: np.ndarray | None
+    config: LanguagePairConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    offsets: np.ndarray | None,
 ) -> tuple[float, int]:
     """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
     with training(_seed(run), run.threads):
@@ -110,7 +122,11 @@ def _seed(run: RunOptions) -> int:
 
 
 def prepared(
-    config: LanguagePairConfig, data: Dataset, features: ItemFeatures, run: RunOptions, offsets: np.ndarray | None
+    config: LanguagePairConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    offsets: np.ndarray | None,
 ) -> PairTask:
     """Return the untrained model and what it is to learn from."""
     labels = {name: head_class(name).labels(data) for name in config.heads}
@@ -122,13 +138,15 @@ def prepared(
         data, features.config.text, lambda texts: _counts(backbone, texts), config.user_length, config.user
     )
     if not described.known.any():
-        raise DataError(f"{NAME}: no item of {data.info.name!r} has a text: there is nothing to read, leave this part out")
+        raise DataError(
+            f"{NAME}: no item of {data.info.name!r} has a text: there is nothing to read, leave this part out"
+        )
     source = PairSource(data, described, labels, config.negative_popularity)
     apart, held = held_apart(source, config.held_out, reseed(data.users.hashes, run.seed))
     if not apart.size:
         raise DataError(
-            f"{NAME}: nobody of {data.info.name!r} has an event that comes after a liking or after words, of items with a "
-            "text: there is nothing to learn from, leave this part out"
+            f"{NAME}: nobody of {data.info.name!r} has an event that comes after a liking or after words, of items "
+            "with a text: there is nothing to learn from, leave this part out"
         )
     events = min(config.examples or apart.size, apart.size)
     tune(backbone, config.tuning, config.epochs * -(-events // config.batch_size))
@@ -136,7 +154,13 @@ def prepared(
     model = PairModel(backbone, labels, config).to(device)
     model.fast = fast_type(device)
     plan = Pairing(
-        config.heads, config.main, config.loss, config.negatives, config.examples, config.batch_size, _seed(run)
+        config.heads,
+        config.main,
+        config.loss,
+        config.negatives,
+        config.examples,
+        config.batch_size,
+        _seed(run),
     )
     return PairTask(model, source, apart, held, plan)
 
@@ -151,20 +175,27 @@ def opened(config: LanguagePairConfig, run: RunOptions) -> Backbone:
     backbone = open_backbone(
         config.model, run, revision=config.revision, pooling=config.pooling, max_length=longest
     )
-    if config.tuning.method in ("prefix", "soft_prompt"):  # words put before the text take places of their own
-        places = int(getattr(backbone.model.config, "max_position_embeddings", longest + config.tuning.virtual_tokens))
+    if config.tuning.method in (
+        "prefix",
+        "soft_prompt",
+    ):  # words put before the text take places of their own
+        places = int(
+            getattr(backbone.model.config, "max_position_embeddings", longest + config.tuning.virtual_tokens)
+        )
         backbone.max_length = max(1, min(backbone.max_length, places - config.tuning.virtual_tokens))
     if getattr(backbone.tokenizer, "backend_tokenizer", None) is None:
         raise WeightsError(
-            f"{NAME}: the tokenizer of {config.model!r} is not one that can be kept (no tokenizer.json): save it as a fast "
-            "tokenizer, or name another model"
+            f"{NAME}: the tokenizer of {config.model!r} is not one that can be kept (no tokenizer.json): save it as a "
+            "fast tokenizer, or name another model"
         )
     return backbone
 
 
-def _counts(backbone: Backbone, texts: list[str] | tuple[str, ...]) -> np.ndarray:
+def _counts(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
     """Return int64 (n,): tokens of each text, without what opens and closes it."""
-    told = backbone.tokenizer([t.encode("utf-8", "replace").decode() for t in texts], add_special_tokens=False)
+    told = backbone.tokenizer(
+        [t.encode("utf-8", "replace").decode() for t in texts], add_special_tokens=False
+    )
     return np.array([len(ids) for ids in told["input_ids"]], dtype=np.int64)
 
 
@@ -193,7 +224,8 @@ def kept_model(backbone: Backbone, config: LanguagePairConfig) -> Kept:
     own = inner if plain else getattr(inner, "base_model", inner)
     while type(own).__module__.split(".")[0] == "peft":
         own = own.base_model
-    told = json.loads(inner.config.to_json_string(use_diff=False))
+    settings: Any = inner.config
+    told = json.loads(settings.to_json_string(use_diff=False))
     told.pop("_name_or_path", None)  # where the model once lay is nobody's business
     return Kept(
         {name: value.detach().float().numpy().copy() for name, value in inner.state_dict().items()},

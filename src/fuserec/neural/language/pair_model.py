@@ -62,7 +62,9 @@ class PairModel(nn.Module):
             if config.form == "bi" and name == "match":
                 body: nn.Module = Similarity(dim, config.similarity == "cosine", config.temperature)
             else:
-                body = Perceptron(dim if cls.reads == "user" else width, config.head_dim, told.values.shape[1])
+                body = Perceptron(
+                    dim if cls.reads == "user" else width, config.head_dim, told.values.shape[1]
+                )
             self.heads[name] = cls(body)
         self.still = not any(p.requires_grad for p in backbone.parameters())
         self.fast = torch.float32
@@ -105,7 +107,9 @@ class PairModel(nn.Module):
         """
         if self.form == "cross":
             firsts = [users[int(u)] for u in of]
-            rows = self.backbone.tokens(firsts, [self.joint + text for text in items], length=sum(self.limits))
+            rows = self.backbone.tokens(
+                firsts, [self.joint + text for text in items], length=sum(self.limits)
+            )
             return Read(self.encode(rows), self.users(users) if self.asks_users else None)
         u = self.users(users)
         v = self.items(items)

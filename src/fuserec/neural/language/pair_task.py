@@ -159,11 +159,16 @@ class PairTask:
         items, first = np.unique(made.items[liked], return_index=True)
         own = np.searchsorted(items, made.items[liked])
         device = read.pair.device
-        u, v = read.pair[torch.from_numpy(liked).to(device), :dim], read.pair[torch.from_numpy(liked[first]).to(device)]
+        u, v = (
+            read.pair[torch.from_numpy(liked).to(device), :dim],
+            read.pair[torch.from_numpy(liked[first]).to(device)],
+        )
         logits = body.matrix(u, v[:, dim : 2 * dim])
         logits = logits - torch.from_numpy(self.source.log_q[items]).to(logits)
         users = self.source.data.interactions.user[made.at[liked]].astype(np.int64)
-        met = self.source.met((users[:, None] * self.source.data.n_items + items).ravel()).reshape(liked.size, -1)
+        met = self.source.met((users[:, None] * self.source.data.n_items + items).ravel()).reshape(
+            liked.size, -1
+        )
         met[np.arange(liked.size), own] = False
         logits = logits.masked_fill(torch.from_numpy(met).to(device), -torch.inf)
         return nn.functional.cross_entropy(logits, torch.from_numpy(own).to(device), reduction="none")
@@ -201,7 +206,9 @@ class PairTask:
     def _held(self, at: np.ndarray, count: int) -> tuple[Pairs, Read]:
         """Return held-out events as pairs, with the same drawn items each time."""
         made = self.paired(at, self.plan.seed, count)
-        return made, self.pairs.read(made.users, made.of, [self.source.described.texts[i] for i in made.items])
+        return made, self.pairs.read(
+            made.users, made.of, [self.source.described.texts[i] for i in made.items]
+        )
 
 
 def best_threshold(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -50,7 +50,9 @@ class Descriptions:
     def of(cls, data: Dataset, config: TextConfig, count: Count, budget: int, source: Source) -> Descriptions:
         """Read the item table."""
         texts = tuple(item_text(data.item_table, config))
-        named = data.item_table["title"].to_list() if "title" in data.item_table.columns else [None] * len(texts)
+        named = (
+            data.item_table["title"].to_list() if "title" in data.item_table.columns else [None] * len(texts)
+        )
         titles = tuple((title or "").strip() or text for title, text in zip(named, texts, strict=True))
         return cls(texts, titles, count(titles) + 1, budget, source)
 
@@ -61,7 +63,8 @@ class Descriptions:
 
     def history(self, newest_first: Sequence[int] | np.ndarray) -> str:
         """Return the titles of items, as many as fit whole; the first one always."""
-        told, used = [], 0
+        told: list[str] = []
+        used = 0
         for item in newest_first:
             title = self.titles[item]
             if not title:
@@ -105,7 +108,6 @@ class Descriptions:
         return cls(texts, titles, arrays["lengths"], budget, source)
 
 
-
 def packed(texts: Sequence[str]) -> np.ndarray:
     """Return texts as one array of bytes: the number of texts, the length of each, then all of them (UTF-8)."""
     raw = [text.encode("utf-8", "surrogatepass") for text in texts]
@@ -120,5 +122,6 @@ def unpacked(array: np.ndarray) -> tuple[str, ...]:
     lengths = np.frombuffer(data, dtype="<i8", count=n + 1)[1:]
     ends = 8 * (n + 1) + np.cumsum(lengths)
     return tuple(
-        data[int(end - size) : int(end)].decode("utf-8", "surrogatepass") for end, size in zip(ends, lengths, strict=True)
+        data[int(end - size) : int(end)].decode("utf-8", "surrogatepass")
+        for end, size in zip(ends, lengths, strict=True)
     )

@@ -87,7 +87,10 @@ class Kept:
         arrays["tokenizer"] = np.frombuffer(self.tokenizer.encode("utf-8"), dtype=np.uint8).copy()
         names = ("config", "kind", "family", "pooling", "dim", "max_length", "blank", "joint", "typed")
         meta: Meta = {name: getattr(self, name) for name in names}
-        return arrays, {**meta, "tuning": None if self.tuning is None else self.tuning.model_dump(mode="json")}
+        return arrays, {
+            **meta,
+            "tuning": None if self.tuning is None else self.tuning.model_dump(mode="json"),
+        }
 
     @classmethod
     def from_state(cls, arrays: Arrays, meta: Meta) -> Kept:
@@ -149,7 +152,12 @@ class Reader:
             return convert.why_not_native(Path(folder))
 
     def vectors(
-        self, texts: Sequence[str], second: Sequence[str] | None = None, *, limit: int, run: RunOptions | None = None
+        self,
+        texts: Sequence[str],
+        second: Sequence[str] | None = None,
+        *,
+        limit: int,
+        run: RunOptions | None = None,
     ) -> np.ndarray:
         """Return float32 (n, dim): vectors of texts, or of pairs of texts, cut at ``limit`` tokens."""
         rows = self.ids(texts, second, limit)
@@ -181,8 +189,7 @@ class Reader:
         return np.array([len(one.ids) for one in told], dtype=np.int64)
 
     def ids(self, texts: Sequence[str], second: Sequence[str] | None, limit: int) -> list[Ids]:
-        """Return tokens and types of texts, as the model was taught on them; a pair that is too long loses most of its
-        longer text."""
+        """Return tokens and types of texts, as in training; a pair that is too long loses most of its longer text."""
         made: Sequence[Any] = [_clean(text) for text in texts]
         if second is not None:
             made = [(a, self.kept.joint + _clean(b)) for a, b in zip(made, second, strict=True)]
@@ -190,7 +197,10 @@ class Reader:
             self.tokenizer.enable_truncation(min(limit, self.kept.max_length))
             told = self.tokenizer.encode_batch(made)
         rows = [one.ids or [self.kept.blank] for one in told]
-        kinds = [one.type_ids if self.kept.typed and one.ids else [0] * len(ids) for one, ids in zip(told, rows, strict=True)]
+        kinds = [
+            one.type_ids if self.kept.typed and one.ids else [0] * len(ids)
+            for one, ids in zip(told, rows, strict=True)
+        ]
         return list(zip(rows, kinds, strict=True))
 
     def _loaded(self) -> Forward:
@@ -263,7 +273,9 @@ def _by_torch(kept: Kept) -> Forward:
     try:
         backbone.model.load_state_dict(state)
     except RuntimeError as fault:
-        raise WeightsError(f"the tuned language model cannot be put together ({one_line(fault)}): fit it again") from None
+        raise WeightsError(
+            f"the tuned language model cannot be put together ({one_line(fault)}): fit it again"
+        ) from None
     backbone.eval()
 
     def forward(ids: np.ndarray, types: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -280,7 +292,9 @@ def _model_of(kept: Kept, transformers: Any) -> Any:
     """Return the model with weights that are yet to be filled in."""
     made = getattr(transformers, kept.kind, None)
     if not (isinstance(made, type) and issubclass(made, transformers.PreTrainedModel)):
-        raise WeightsError(f"transformers has no model {kept.kind!r} any more: install the release it was tuned with")
+        raise WeightsError(
+            f"transformers has no model {kept.kind!r} any more: install the release it was tuned with"
+        )
     options = {key: value for key, value in kept.config.items() if key != "model_type"}
     return made(transformers.AutoConfig.for_model(kept.config["model_type"], **options))
 

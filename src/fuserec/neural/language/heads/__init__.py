@@ -27,6 +27,8 @@ def head_class(name: str) -> type[Head]:
         For an unknown name, with the nearest known one.
     """
     if name not in known_heads():
-        raise ConfigError(f"unknown head {name!r}{nearest(name, known_heads())} (known: {', '.join(known_heads())})")
+        raise ConfigError(
+            f"unknown head {name!r}{nearest(name, known_heads())} (known: {', '.join(known_heads())})"
+        )
     found: type[Head] = import_module(f"fuserec.neural.language.heads.{name}").HEAD
     return found

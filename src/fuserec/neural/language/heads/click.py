@@ -31,13 +31,11 @@ class Click(Head):
     def labels(cls, data: Dataset) -> Labels:
         """Return whether each event went beyond a view; one by one, as they were logged."""
         kind = data.interactions.kind
-        seen, silent = (
-            np.isin(kind, [KINDS.index(name) for name in names]) for names in (SEEN_ONLY, SILENT)
-        )
+        seen, silent = (np.isin(kind, [KINDS.index(name) for name in names]) for names in (SEEN_ONLY, SILENT))
         if not seen.any() or (seen | silent).all():
             raise DataError(
-                f"the head 'click' needs views and clicks (column `kind`), {data.info.name!r} has not both: leave it out "
-                "of heads"
+                f"the head 'click' needs views and clicks (column `kind`), {data.info.name!r} has not both: leave it "
+                "out of heads"
             )
         return Labels.of(~seen, ~silent)
 

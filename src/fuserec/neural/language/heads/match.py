@@ -25,7 +25,8 @@ class Match(Head):
         weight = data.interactions.weight
         if not (weight > 0).any():
             raise DataError(
-                f"language_pair: nothing in {data.info.name!r} was ever liked (no weight above 0): there is nothing to learn"
+                f"language_pair: nothing in {data.info.name!r} was ever liked (no weight above 0): there is "
+                "nothing to learn"
             )
         return Labels.of(weight > 0, weight != 0)
 

@@ -28,7 +28,8 @@ class Sentiment(Head):
         good = rows.weight > 0
         if not known.any() or good[known].all() or not good[known].any():
             raise DataError(
-                f"the head 'sentiment' needs good and bad ratings, {data.info.name!r} has not both: leave it out of heads"
+                f"the head 'sentiment' needs good and bad ratings, {data.info.name!r} has not both: leave it out of "
+                "heads"
             )
         return Labels.of(good, known)
 

@@ -34,7 +34,8 @@ class Topic(Head):
         names, member = _categories(data)
         if len(names) < 2:
             raise DataError(
-                f"the head 'topic' needs items of at least two categories, {data.info.name!r} has not: leave it out of heads"
+                f"the head 'topic' needs items of at least two categories, {data.info.name!r} has not: leave it out of "
+                "heads"
             )
         total = member.sum(axis=1, keepdims=True)
         shares = np.divide(member, total, out=np.zeros_like(member), where=total > 0)
@@ -50,7 +51,10 @@ def _categories(data: Dataset) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the categories told apart, and float32 (n_items, n_categories) of who belongs to which."""
     if "categories" not in data.item_table.columns:
         return (), np.zeros((data.n_items, 0), np.float32)
-    rows = [sorted({str(one).strip() for one in row or () if one}) for row in data.item_table["categories"].to_list()]
+    rows = [
+        sorted({str(one).strip() for one in row or () if one})
+        for row in data.item_table["categories"].to_list()
+    ]
     counts: dict[str, int] = {}
     for row in rows:
         for one in row:
