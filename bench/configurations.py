@@ -26,6 +26,7 @@ import fuserec
 from fuserec.config import RecommenderConfig, create_parts
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
+from fuserec.encoders.sentence import OTHER_KINDS
 from fuserec.errors import FuseRecError
 from fuserec.run import RunOptions
 from fuserec.scorers import SCORERS, scorer_class
@@ -208,6 +209,9 @@ def _filled(config: RecommenderConfig) -> dict[str, Any]:
     """Return what of a configuration figures depend on, every default in it."""
     table = config.model_dump(mode="json", include={"features", "fusion"})
     table["features"].pop("cache", None)  # where vectors are kept says nothing of what is computed
+    if table["features"]["sentence"]["kind"] == "language_model":  # nor do the tables of other encoders
+        for key in ("kind", *OTHER_KINDS):
+            table["features"]["sentence"].pop(key)
     parts = create_parts(config.parts)
     table["parts"] = {n: {"scorer": p.name, **p.config.model_dump(mode="json")} for n, p in parts.items()}
     return table

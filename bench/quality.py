@@ -141,7 +141,7 @@ def make_ratings(data: Path, again: bool) -> None:
         return
     place = data / "ml-100k"
     splits = [("random", *ratings.random_split(place)), *ratings.folds(place)]
-    models = {name: ratings.measured(name, splits, RunOptions()) for name in ratings.MODELS}
+    models = {name: ratings.measured(name, splits, RunOptions())[0] for name in ratings.MODELS}
     found = {"commit": records.commit(), "code": code, "models": models}
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print("ratings: made", file=sys.stderr)

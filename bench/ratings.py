@@ -1,6 +1,9 @@
 """Rating prediction on MovieLens 100K: RMSE on the peers' random 90/10 split and on the folds u1 to u5.
 
     python bench/ratings.py --data ../shared/data/ml-100k [--json OUT]
+    python bench/ratings.py --data ../shared/data/ml-100k --model fm --model fm_ids --compare fm:fm_ids
+
+``--compare`` gives the difference of two models with its paired 95 % interval, users drawn anew.
 
 The random split draws as the peer benchmark does: rows by user, time and row, ``default_rng(20240501)``, one
 uniform number a row, test below 0.1.
@@ -34,6 +37,10 @@ SCALE = (1.0, 5.0)
 SPLIT_SEED = 20240501
 TEST_SHARE = 0.1
 FOLDS = ("u1", "u2", "u3", "u4", "u5")
+DRAWS = 2000
+BETWEEN: dict[str, Any] = {"order": "shuffled", "context_columns": []}
+"""For gaps in known ratings: a history reaches beyond the moment of the question, and so the time says nothing."""
+
 TEXT: dict[str, Any] = {
     "form": "pair",
     "heads": {"rating": 1.0},
@@ -49,6 +56,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "user_knn": ("user_knn", {"values": "ratings"}),
     "svd": ("svd", {}),
     "nmf": ("nmf", {}),
+    "fm": ("factorization_machine", BETWEEN),
+    "fm_ids": ("factorization_machine", BETWEEN | {"columns": "ids"}),
+    "trees": ("trees", BETWEEN | {"turns": 2}),
+    "trees_ids": ("trees", BETWEEN | {"turns": 2, "columns": "ids"}),
     "language_pair": ("language_pair", TEXT),
     "language_pair_text": ("language_pair", TEXT | {"rating_ids": False}),
 }
@@ -129,24 +140,66 @@ def histories(train: Dataset, users: np.ndarray) -> QueryBatch:
     return train.queries(users)
 
 
+def squared_errors(scorer: Scorer, train: Dataset, test: Dataset) -> np.ndarray:
+    """Return float64 (n_test,): the squared error of a fitted scorer on every row of a test set."""
+    return (predicted(scorer, train, test).astype(np.float64) - test.interactions.rating) ** 2
+
+
 def rmse(scorer: Scorer, train: Dataset, test: Dataset) -> float:
     """Return the root mean squared error of a fitted scorer over a test set."""
-    errors = predicted(scorer, train, test).astype(np.float64) - test.interactions.rating
-    return float(np.sqrt(np.mean(errors**2)))
+    return float(np.sqrt(np.mean(squared_errors(scorer, train, test))))
 
 
-def measured(name: str, splits: list[tuple[str, Dataset, Dataset]], run: RunOptions) -> dict[str, float]:
-    """Return the RMSE of one model on each split, the mean over the folds, and the seconds of a fit."""
+def paired(first: np.ndarray, second: np.ndarray, users: np.ndarray) -> tuple[float, float, float]:
+    """Return the RMSE of the first less that of the second, and its 95 % interval; whole users are drawn anew.
+
+    Parameters
+    ----------
+    first, second : float64 (n,)
+        Squared errors on the same rows.
+    users : int (n,)
+        Whose row each is.
+    """
+    _, who = np.unique(users, return_inverse=True)
+    sums = np.stack([np.bincount(who, values) for values in (first, second, np.ones(first.size))])
+    drawn = np.random.default_rng(0).integers(0, sums.shape[1], (DRAWS, sums.shape[1]))
+    totals = sums[:, drawn].sum(axis=2)
+    differences = np.sqrt(totals[0] / totals[2]) - np.sqrt(totals[1] / totals[2])
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return float(np.sqrt(first.mean()) - np.sqrt(second.mean())), float(low), float(high)
+
+
+def measured(
+    name: str, splits: list[tuple[str, Dataset, Dataset]], run: RunOptions
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Return the RMSE of one model on each split, the mean over the folds, the seconds of a fit; and squared errors."""
     scorer, config = MODELS[name]
     figures: dict[str, float] = {}
+    errors: dict[str, np.ndarray] = {}
     for split, train, test in splits:
         features = features_of(train, run)
         started = time.perf_counter()
         fitted = create(scorer, config).fit(train, features, run)
         figures.setdefault("fit_s", time.perf_counter() - started)
-        figures[split] = rmse(fitted, train, test)
-    figures["folds"] = float(np.mean([figures[fold] for fold in FOLDS]))
-    return figures
+        errors[split] = squared_errors(fitted, train, test)
+        figures[split] = float(np.sqrt(errors[split].mean()))
+    if all(fold in figures for fold in FOLDS):
+        figures["folds"] = float(np.mean([figures[fold] for fold in FOLDS]))
+    return figures, errors
+
+
+def compared(
+    pair: str, errors: dict[str, dict[str, np.ndarray]], splits: list[tuple[str, Dataset, Dataset]]
+) -> dict[str, tuple[float, float, float]]:
+    """Return the paired differences of ``A:B`` on the random split and on all folds together."""
+    first, second = (errors[name] for name in pair.split(":"))
+    users = {name: test.interactions.user for name, _, test in splits}
+    parts = {"random": ["random"], "folds": [name for name in users if name in FOLDS]}
+    return {
+        part: paired(*(np.concatenate([rows[name] for name in names]) for rows in (first, second, users)))
+        for part, names in parts.items()
+        if names
+    }
 
 
 def main() -> None:
@@ -157,16 +210,32 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--model", action="append", choices=list(MODELS), help="only these (default: all)")
+    parser.add_argument("--threads", type=int, help="worker threads (default: all cores)")
+    parser.add_argument("--random-only", action="store_true", help="without the five folds")
+    parser.add_argument(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="A:B",
+        help="RMSE of A less that of B, with its interval",
+    )
     options = parser.parse_args()
-    run = RunOptions()
-    splits = [("random", *random_split(options.data)), *folds(options.data)]
-    columns = ["random", *FOLDS, "folds", "fit_s"]
+    run = RunOptions(threads=options.threads) if options.threads else RunOptions()
+    splits = [("random", *random_split(options.data))]
+    if not options.random_only:
+        splits += folds(options.data)
+    columns = ["random", "fit_s"] if options.random_only else ["random", *FOLDS, "folds", "fit_s"]
     print("RMSE, ratings 1 to 5; fit_s includes compiling where the cache is cold")
     print(f"{'model':<10}" + "".join(f"{column:>9}" for column in columns))
-    table = {}
+    table: dict[str, Any] = {}
+    errors: dict[str, dict[str, np.ndarray]] = {}
     for name in options.model or MODELS:
-        table[name] = measured(name, splits, run)
+        table[name], errors[name] = measured(name, splits, run)
         print(f"{name:<10}" + "".join(f"{table[name][column]:>9.4f}" for column in columns), flush=True)
+    for pair in options.compare:
+        table[pair] = compared(pair, errors, splits)
+        for part, (difference, low, high) in table[pair].items():
+            print(f"{pair} on {part}: {difference:+.4f} ({low:+.4f} to {high:+.4f})", flush=True)
     if options.json:
         options.json.write_text(json.dumps(table, indent=1), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """Regenerate BENCHMARKS.md: quality on public datasets, and speed beside other libraries in one run.
 
-    python -m bench.run --data ../shared/data [--only quality|speed|training|latency] [--render] [--out BENCHMARKS.md]
+    python -m bench.run --data ../shared/data [--only TASK] [--render] [--out BENCHMARKS.md]
 
 Datasets are read from the folder given; what is absent is left out and named. Raw figures go to bench/results, from
 where ``--render`` writes the page without running anything. Quality takes hours and can be made in pieces beforehand:
@@ -18,10 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import fuserec
-from bench import choices, goals, latency, page, quality, ratings, records, sequence_speed, speed
+from bench import (
+    choices,
+    goals,
+    latency,
+    page,
+    quality,
+    ratings,
+    records,
+    sequence_speed,
+    speed,
+    text_encoders,
+)
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training", "latency")
+TASKS = ("quality", "speed", "training", "latency", "text_encoders")
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -103,6 +114,8 @@ def render(found: list[records.Record]) -> str:
     ]
     if (rated := stored("ratings")) is not None:
         parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
+    if (read := stored("text_encoders")) is not None:
+        parts.append(text_encoders.section(read))
     if (timed := stored("speed")) is not None:
         parts.append(speed_section(timed))
     if training is not None:
@@ -116,7 +129,12 @@ def measure(task: str, data: Path) -> int:
     """Do one of the tasks; return how many of its results failed."""
     if task == "quality":
         return quality.run(data, [], list(quality.STANDARD), "stale")
-    makers = {"speed": run_speed, "training": sequence_speed.run, "latency": latency.run}
+    makers = {
+        "speed": run_speed,
+        "training": sequence_speed.run,
+        "latency": latency.run,
+        "text_encoders": text_encoders.run,
+    }
     store(task, makers[task](data))
     return 0
 

@@ -34,6 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "additions",
         "answers",
         "config",
+        "features",
         "filters",
         "reasons",
         "requests",
@@ -60,7 +61,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 FACADE = -1
 """The layer of ``fuserec`` itself, the public API: it may import anything, and nothing may import it."""
 
-BASES = frozenset({"base", "history", "factors", "implicit", "ratings", "attribution", "wrapped"})
+BASES = frozenset(
+    {"base", "history", "factors", "implicit", "ratings", "attribution", "ordered", "structured", "wrapped"}
+)
 """Modules of ``scorers/`` that scorers share; every other one is a scorer, and no scorer imports another."""
 
 MAX_LINES = 400

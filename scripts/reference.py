@@ -1,4 +1,4 @@
-"""The pages of the documentation that are read off the code: docs/configuration.md and docs/cli.md.
+"""What of the documentation is read off the code: configuration.md, cli.md, and the scorers in the picture.
 
 ``python scripts/reference.py`` writes them; a test fails where they are not current.
 """
@@ -19,6 +19,10 @@ from pydantic.fields import FieldInfo
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", Path: "path", Any: "value"}
+PICTURE = "docs/architecture.svg"
+NAMES, TOP, BOTTOM, WIDTH = '  <g id="scorers" class="mono">', 128.0, 452.0, 122.0
+"""Where in the picture the scorers are listed, from where to where, and how wide, in its units."""
+
 SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 CONFIGURATION = """\
@@ -62,6 +66,12 @@ takes their mean (`averaged`), `debias = 0.5` lowers its scores of popular items
 [New items, new people, the long tail](cold-start.md) shows what they are for.
 """
 
+LANGUAGE = """
+## Files of `fuserec models tune` and `compress`
+
+Settings of a training, `--config FILE` (see [adapting the language model](language-models.md)).
+"""
+
 DATASET = """
 ## `dataset.toml`
 
@@ -83,6 +93,8 @@ def configuration() -> str:
     """Return docs/configuration.md."""
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset_toml import FolderSettings
+    from fuserec.neural.language.adapt_config import AdaptConfig, CompressConfig
+    from fuserec.neural.language.tuning_config import TuningConfig
     from fuserec.scorers import SCORERS, scorer_class
 
     pages = [CONFIGURATION]
@@ -94,6 +106,12 @@ def configuration() -> str:
         scorer = scorer_class(name)
         pages.append(f"\n### `{name}`\n\n{summary(scorer.__doc__)}\n")
         pages.append(table(scorer.Config, frozenset(scorer.tunable)))
+    pages.append(LANGUAGE)
+    for command, config in (("tune", AdaptConfig), ("compress", CompressConfig)):
+        pages.append(f"\n### `models {command} --config`\n\n{summary(config.__doc__)}\n")
+        pages.append(table(config, frozenset()))
+    pages.append("\n### `[tuning]` of it\n\n" + summary(TuningConfig.__doc__) + "\n")
+    pages.append(table(TuningConfig, frozenset()))
     pages.append(DATASET)
     pages.append(table(FolderSettings, frozenset()))
     return "".join(pages)
@@ -246,7 +264,25 @@ def prose(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-PAGES = {"docs/configuration.md": configuration, "docs/cli.md": command_line}
+def picture() -> str:
+    """Return docs/architecture.svg with the names of all scorers, whose box they share evenly."""
+    from fuserec.scorers import SCORERS
+
+    text = (REPOSITORY / PICTURE).read_text(encoding="utf-8")
+    begin, end = text.index(NAMES), text.index("  </g>", text.index(NAMES))
+    step = (BOTTOM - TOP) / len(SCORERS)
+    size = min(
+        11.0, 0.84 * step, WIDTH / (0.6 * max(map(len, SCORERS)))
+    )  # a letter is 0.6 of its height wide
+    lines = [
+        f'    <text class="mono" style="font-size:{size:.1f}px" x="836" y="{TOP + (i + 0.8) * step:.1f}" '
+        f'text-anchor="middle">{name}</text>'
+        for i, name in enumerate(SCORERS)
+    ]
+    return text[:begin] + NAMES + "\n" + "\n".join(lines) + "\n" + text[end:]
+
+
+PAGES = {"docs/configuration.md": configuration, "docs/cli.md": command_line, PICTURE: picture}
 
 
 def main() -> int:

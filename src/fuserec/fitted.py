@@ -84,6 +84,11 @@ class Fitted:
             raise RequestError(f"item {shown_id(identifier)} is not in the catalogue{hint}")
         return index
 
+    @cached_property
+    def reads_columns(self) -> bool:
+        """Whether any part reads the context of a query."""
+        return any(part.capabilities.columns for part in self.fused.parts.values())
+
     @property
     def note(self) -> str:
         """What has to be said wherever the data are simulated."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import re
@@ -20,14 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from fuserec import __version__
 from fuserec.alone import alone
 from fuserec.config import RecommenderConfig
-from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
-from fuserec.data.vocabulary import Vocabulary
-from fuserec.data.weights import kind_weights
+from fuserec.data.dataset_state import anonymous, dataset_from_state, dataset_state
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.sentence import SentenceEncoder
 from fuserec.errors import DataError, ModelFormatError
@@ -38,7 +35,8 @@ from fuserec.run import RunOptions
 from fuserec.scorers import scorer_class
 
 if TYPE_CHECKING:
-    from fuserec.types import Arrays, Meta, State
+    from fuserec.encoders.choice import TextEncoder
+    from fuserec.types import Meta, State
 
 FORMAT = 1
 MODEL = "model.json"
@@ -77,7 +75,7 @@ def save(
     check_destination(folder)
     fingerprint = fitted.dataset.fingerprint
     if not histories:
-        fitted = replace(fitted, dataset=_anonymous(fitted.dataset), histories=False)
+        fitted = replace(fitted, dataset=anonymous(fitted.dataset), histories=False)
     with _writing(folder):
         written = {name: _write(folder, name, state) for name, state in _components(fitted).items()}
         bundled = _bundled(folder, fitted.features.sentence_encoder, bundle_encoder)
@@ -121,13 +119,13 @@ def check_destination(folder: Path) -> None:
         raise DataError(f"{folder}: is not empty and not a model folder; name a new folder") from None
 
 
-def _bundled(folder: Path, encoder: SentenceEncoder | None, wanted: bool) -> str | None:
+def _bundled(folder: Path, encoder: TextEncoder | None, wanted: bool) -> str | None:
     """Return the folder inside the model that holds the language model, copied there if wanted; None without.
 
     One that the model folder holds already is kept: a model that was passed on with its encoder stays whole
     when it is updated.
     """
-    if encoder is None:
+    if not isinstance(encoder, SentenceEncoder):  # any other lies in the model anyway
         return None
     digest = hashlib.blake2b(encoder.fingerprint.encode("utf-8"), digest_size=8).hexdigest()
     name = f"{ENCODER}{digest}"
@@ -150,7 +148,7 @@ def load(folder: Path | str) -> Recommender:
     head, states = _whole(folder)
     try:
         config = RecommenderConfig.parse(head["config"], f"{folder}/{MODEL} [config]")
-        dataset = _dataset(states["dataset"], head["dataset"])
+        dataset = dataset_from_state(states["dataset"], head["dataset"])
         features = ItemFeatures.from_state(*states["features"])
         if head["bundled_encoder"] and features.sentence_encoder is not None:
             own = folder / _inside(folder, head["bundled_encoder"])
@@ -205,56 +203,11 @@ def _states(folder: Path, head: Meta) -> dict[str, State]:
 def _components(fitted: Fitted) -> dict[str, State]:
     """Return the state of everything that is written, by name."""
     return {
-        "dataset": _dataset_state(fitted.dataset),
+        "dataset": dataset_state(fitted.dataset),
         "features": fitted.features.state(),
         "fusion": fitted.fused.state(),
         **{f"part.{name}": part.state() for name, part in fitted.fused.parts.items()},
     }
-
-
-def _anonymous(dataset: Dataset) -> Dataset:
-    """Return a dataset with its items and nothing of any user."""
-    nobody = dataset.interactions.take(np.zeros(dataset.n_interactions, dtype=bool))
-    return replace(
-        dataset,
-        users=Vocabulary.from_ids([]),
-        user_table=dataset.user_table.clear(),
-        interactions=nobody,
-        searches=Searches.none(),
-    )
-
-
-def _dataset_state(dataset: Dataset) -> State:
-    """Return ids, interactions, tables and searches as arrays."""
-    arrays: Arrays = {**dataset.users.state("users"), **dataset.items.state("items")}
-    for name in Interactions.__dataclass_fields__:
-        arrays[f"interactions.{name}"] = getattr(dataset.interactions, name)
-    for name in ("item_table", "user_table", "links"):
-        buffer = io.BytesIO()
-        getattr(dataset, name).write_ipc(buffer)
-        arrays[name] = np.frombuffer(buffer.getvalue(), dtype=np.uint8)
-    arrays["searches.user"], arrays["searches.time"] = dataset.searches.user, dataset.searches.time
-    return arrays, {"searches": list(dataset.searches.text)}
-
-
-def _dataset(state: State, info: Meta) -> Dataset:
-    """Rebuild the dataset."""
-    arrays, meta = state
-    tables = {
-        name: pl.read_ipc(io.BytesIO(arrays[name].tobytes()))
-        for name in ("item_table", "user_table", "links")
-    }
-    about = TypeAdapter(DatasetInfo).validate_python({k: v for k, v in info.items() if k != "fingerprint"})
-    return Dataset(
-        Vocabulary.from_state(arrays, "users"),
-        Vocabulary.from_state(arrays, "items"),
-        Interactions(*(arrays[f"interactions.{name}"] for name in Interactions.__dataclass_fields__)),
-        tables["item_table"],
-        tables["user_table"],
-        tables["links"],
-        Searches(arrays["searches.user"], arrays["searches.time"], tuple(meta["searches"])),
-        replace(about, weights=kind_weights(about.weights)),
-    )
 
 
 def _write(folder: Path, name: str, state: State) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from fuserec.additions import Rows, additions
 from fuserec.answers import Answer, Questions, RecommendedItem
 from fuserec.config import RecommenderConfig
 from fuserec.data.query import Event
-from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
+from fuserec.features import item_features
 from fuserec.filters import Filters
 from fuserec.fitted import Fitted, eligible, listed
 from fuserec.fusion import fusion_of
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fuserec.data.dataset import Dataset
-    from fuserec.encoders.sentence import SentenceEncoder
+    from fuserec.encoders.choice import TextEncoder
 
 
 class Recommender:
@@ -88,12 +88,12 @@ class Recommender:
         with tracked_fit(self, dataset, run or RunOptions()) as told:
             return self._fit(dataset, told)
 
-    def _fit(self, dataset: Dataset, run: RunOptions, encoder: SentenceEncoder | None = None) -> Recommender:
+    def _fit(self, dataset: Dataset, run: RunOptions, encoder: TextEncoder | None = None) -> Recommender:
         """Fit; an encoder that is at hand (perhaps one that came with the model) reads the text."""
         started = time.perf_counter()
-        features = ItemFeatures.build(dataset, self.config.features, run, encoder)
+        features = item_features(dataset, self.config.features, run, encoder)
         fused = fusion_of(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
-        facts = {"fit_s": round(time.perf_counter() - started, 2), **fused.facts}
+        facts = {"fit_s": round(time.perf_counter() - started, 2), **features.facts, **fused.facts}
         with self._writing:
             self._model = Fitted(dataset, features, fused, run.seed, facts)
         return self
@@ -226,7 +226,7 @@ class Recommender:
             k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
         k = list_length(k, model.dataset)
         check_answer(min_probability, language)
-        request = resolve(query, model.dataset)
+        request = resolve(query, model.dataset, model.reads_columns)
         q = batch([request], model.features, run)
         allowed, warnings = eligible(model, candidates, exclude, filters)
         allowed[q.items] = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from fuserec.data.contexts import checked_context, unknown_keys, user_context
 from fuserec.data.dataset import SECONDS_PER_DAY
 from fuserec.data.query import Event, Query, QueryBatch
 from fuserec.data.weights import KINDS, signed_weights, strongest
@@ -52,7 +53,7 @@ class Request:
     known : bool
     warnings : tuple of str
     context : mapping
-        Circumstances, for scorers that know any.
+        What the table of users says of who asks, and the circumstances of the request, which count before it.
     shown : dict
         The query as understood, for the answer.
     """
@@ -70,8 +71,8 @@ class Request:
     shown: dict[str, Any]
 
 
-def resolve(query: Query, dataset: Dataset) -> Request:
-    """Look up the ids of a query.
+def resolve(query: Query, dataset: Dataset, reads_context: bool = True) -> Request:
+    """Look up the ids of a query; say so where nothing reads its context.
 
     Raises
     ------
@@ -83,9 +84,14 @@ def resolve(query: Query, dataset: Dataset) -> Request:
         query,
         user=None if query.user is None else well_formed(query.user, "user"),
         text=None if query.text is None else _limited(query.text, "text"),
+        context=checked_context(query.context) if query.context else {},
     )
     user = dataset.users.index(query.user) if query.user is not None else -1
-    warnings = []
+    warnings: list[str] = []
+    if query.context:
+        warnings += unknown_keys(query.context, dataset.context_keys)
+        if not reads_context:
+            warnings.append("context: no part of this model reads it (trees and factorization_machine do)")
     if query.user is not None and user < 0:
         warnings.append(f"user {shown_id(query.user)} is unknown: answered as somebody new")
     events = [_event(event) for event in query.history]
@@ -272,7 +278,7 @@ def _assembled(
         float(at),
         user >= 0 or (query.user is None),
         warnings,
-        query.context,
+        {**user_context(dataset.user_table, user), **query.context},
         {key: value for key, value in shown.items() if value},
     )
 
@@ -310,6 +316,7 @@ def batch(requests: Sequence[Request], features: ItemFeatures, run: RunOptions) 
     indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     at = np.array([r.at for r in requests], dtype=np.float64)
     times = np.concatenate([r.times for r in requests])
+    contexts = tuple(r.context for r in requests)
     q = QueryBatch(
         indptr,
         np.concatenate([r.items for r in requests]).astype(np.int32),
@@ -318,6 +325,6 @@ def batch(requests: Sequence[Request], features: ItemFeatures, run: RunOptions) 
         np.maximum((np.repeat(at, lengths) - times) / SECONDS_PER_DAY, 0.0).astype(np.float32),
         np.array([r.user for r in requests], dtype=np.int32),
         at,
-        contexts=tuple(r.context for r in requests),
+        contexts=contexts if any(contexts) else (),
     )
     return with_words(q, [r.words for r in requests], features, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,36 @@ def test_a_model_that_is_none(cli, own_sample: Path, damage: str) -> None:
     else:
         head.write_text(text.replace(f'"{part.name}"', f'"../{part.name}"'), encoding="utf-8")
     assert said[damage] in cli("recommend", own_sample, "--user", "reader-0204").fault
+
+
+def test_the_context_reaches_the_model_and_is_shown(cli, tmp_path: Path) -> None:
+    data, config = tmp_path / "data", tmp_path / "c.toml"
+    data.mkdir()
+    rows = []
+    for u, i in product(range(30), range(6)):
+        kind, device = ("m", "mobile") if (u + i) % 2 else ("d", "desk")
+        rows.append(f"u{u},{kind}{i % 5},{1_600_000_000 + 86_400 * (7 * u + i)},{device}")
+    (data / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp,device", *rows]), "utf-8")
+    config.write_text(
+        '[features]\nuse_sentence = "never"\n[parts.factorization_machine]\nepochs = 3\nembedding_dim = 4\n',
+        "utf-8",
+    )
+    model = tmp_path / "model"
+    assert cli("fit", data, "--out", model, "--config", config).status == 0
+    done = cli("recommend", model, "--context", "device=mobile,place=a, b", "--at", 1.6e9, "--json")
+    assert done.json["query"]["context"] == {"device": "mobile", "place": "a, b"}
+    assert "context: unknown key left out: 'place'" in str(done.json["warnings"])
+    mobile, desk = (
+        {
+            item["item_id"]: item["score"]
+            for item in cli("recommend", model, "--context", f"device={d}", "--json").json["items"]
+        }
+        for d in ("mobile", "desk")
+    )
+    assert mobile != desk
+    wrong = cli("recommend", model, "--context", "device")
+    assert wrong.status == 1
+    assert wrong.err.strip().splitlines()[-1].endswith("write NAME=VALUE, e.g. device=mobile,place=home")
+    long = cli("recommend", model, "--context", f"device={'x' * 2000}")
+    assert long.status == 1
+    assert "at most 1000" in long.err

@@ -135,6 +135,23 @@ def test_evaluate_refuses_before_it_works(cli, small: Path, quick: Path, tmp_pat
         assert said in cli("evaluate", small, *options).fault
 
 
+def test_evaluate_compares_variants_of_a_part(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    result = tmp_path / "out.json"
+    done = cli("evaluate", small, "-c", quick, "--ablate", "item_knn.n_neighbors=1,2", "--json", result)
+    assert done.status == 0, done.err
+    assert "less full" in done.out
+    assert "n_neighbors-1" in done.out
+    found = json.loads(result.read_text(encoding="utf-8"))
+    assert list(found["models"]) == ["full", "n_neighbors-1", "n_neighbors-2"]
+    assert {c["reference"] for c in found["comparisons"]} == {"full"}
+    for options, said in (
+        (["--ablate", "item_nkn"], "did you mean 'item_knn'?"),
+        (["--ablate", "item_knn", "-m", "content"], "no --model"),
+        (["--ablate", "item_knn", "-c", quick], "at most one --config"),
+    ):
+        assert said in cli("evaluate", small, "-c", quick, *options).fault
+
+
 def events(tmp_path: Path, rows: list[str], items: list[dict[str, object]] | None = None) -> Path:
     folder = tmp_path / "odd"
     folder.mkdir()

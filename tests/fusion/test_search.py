@@ -241,6 +241,23 @@ def test_a_part_that_reads_words_keeps_a_floor_of_weight():
     np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)
 
 
+def test_parts_that_read_words_share_one_floor():
+    """A second one that brings nothing gets nothing: it would only blur the lists."""
+    t = random_table(5, signal=(3.0, 0.0, 0.0))
+    found = learn(t, HEAD, RUN, reads=np.array([False, True, True]))
+    together = found.weights[:, 1:].sum(axis=1)
+    assert (together >= FLOOR - 1e-9).all()
+    objective = Objective(t, HEAD, 10, 1, np.array([False, True, True]))
+    for weights, wanted in (
+        ([1.0, 0.0, 0.0], [1 - FLOOR, FLOOR, 0.0] if objective.keeper == 1 else [1 - FLOOR, 0.0, FLOOR]),
+        ([0.99, 0.0, 0.01], [1 - FLOOR, 0.0, FLOOR]),
+        ([0.5, 0.5, 0.0], [0.5, 0.5, 0.0]),
+    ):
+        np.testing.assert_allclose(objective.allowed(np.array(weights)), wanted, atol=1e-12)
+    singles_ = [objective(np.eye(3)[p], np.zeros(3), np.arange(len(t))) for p in (1, 2)]
+    assert objective.keeper == 1 + int(np.argmax(singles_))
+
+
 def test_a_dozen_validation_targets_hardly_move_the_weights_from_their_mean():
     t = random_table(7, signal=(3.0, 0.0, 0.0))
     few = CandidateTable(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
-next_item = pytest.importorskip("fuserec.neural.next_item")
+next_item = pytest.importorskip("fuserec.neural.sequence.next_item")
 
 from fuserec.neural.architectures import body  # noqa: E402
 from fuserec.neural.items import Ids  # noqa: E402
-from fuserec.neural.sequence_model import SequenceModel  # noqa: E402
+from fuserec.neural.sequence.model import SequenceModel  # noqa: E402
 from fuserec.neural.windows import Histories  # noqa: E402
 
 N, DIM, LENGTH = 10, 8, 6

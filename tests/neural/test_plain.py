@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch")
 
 from fuserec.neural import plain  # noqa: E402
 from fuserec.neural.architectures import body  # noqa: E402
-from fuserec.neural.fitted_sequence import FittedSequence  # noqa: E402
 from fuserec.neural.items import items_of  # noqa: E402
-from fuserec.neural.sequence_config import SequenceConfig  # noqa: E402
-from fuserec.neural.sequence_model import SequenceModel  # noqa: E402
+from fuserec.neural.sequence.config import SequenceConfig  # noqa: E402
+from fuserec.neural.sequence.fitted import FittedSequence  # noqa: E402
+from fuserec.neural.sequence.model import SequenceModel  # noqa: E402
 from fuserec.neural.text_basis import TextBasis  # noqa: E402
 
 N, DIM, TEXT, LENGTH = 17, 12, 5, 7

@@ -15,7 +15,7 @@ from fuserec.run import RunOptions
 from fuserec.testing import small_features
 from fuserec.testing.planted import dataset_of
 
-semantic_examples = pytest.importorskip("fuserec.neural.semantic_examples")
+semantic_examples = pytest.importorskip("fuserec.neural.semantic.examples")
 Examples, Reading, examples_of = (
     getattr(semantic_examples, name) for name in ("Examples", "Reading", "examples_of")
 )

@@ -13,8 +13,8 @@ from fuserec.run import RunOptions
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
 from fuserec.neural.checkpoints import Checkpoint  # noqa: E402
 from fuserec.neural.device import training  # noqa: E402
-from fuserec.neural.semantic_examples import Bags, Examples, Reading  # noqa: E402
-from fuserec.neural.semantic_model import SemanticTask, TowerPlan, Towers  # noqa: E402
+from fuserec.neural.semantic.examples import Bags, Examples, Reading  # noqa: E402
+from fuserec.neural.semantic.model import SemanticTask, TowerPlan, Towers  # noqa: E402
 from fuserec.neural.training import Plan, train  # noqa: E402
 
 RUN = RunOptions(seed=5, threads=1)

@@ -19,7 +19,7 @@ from fuserec.run import CancelledError
 from fuserec.testing.planted import dataset_of
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
-sequence_fit = pytest.importorskip("fuserec.neural.sequence_fit")
+sequence_fit = pytest.importorskip("fuserec.neural.sequence.fit")
 
 from fuserec.neural.windows import Histories  # noqa: E402
 
@@ -190,7 +190,7 @@ class TestWhatIsLearntFrom:
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         items = np.arange(indptr[-1]) % 7
         order = np.random.default_rng(0).integers(1 << 60, size=len(sizes)).astype(np.uint64)
-        rest, (asked, targets) = sequence_fit._keep_some(Histories(indptr, items), 4, order)
+        rest, (asked, targets) = sequence_fit.keep_some(Histories(indptr, items), 4, order)
         changed = np.flatnonzero(rest.lengths != np.array(sizes))
         able = np.flatnonzero(np.array(sizes) > 2)
         assert changed.size == targets.size == min(4, able.size // 10)
@@ -206,7 +206,7 @@ class TestWhatIsLearntFrom:
         sizes = np.full(20, 4)
         items = np.concatenate([[0, 1, 2, 3 + user] for user in range(20)])
         indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        rest, held = sequence_fit._keep_some(Histories(indptr, items), 5, np.arange(20).astype(np.uint64))
+        rest, held = sequence_fit.keep_some(Histories(indptr, items), 5, np.arange(20).astype(np.uint64))
         assert held is None
         assert np.array_equal(rest.items, items)
 
@@ -215,7 +215,7 @@ class TestWhatIsLearntFrom:
         histories = [[0, 1, 2, 3]] * 18 + [[0, 1, 2, 4]] * 2
         indptr = np.arange(21).astype(np.int64) * 4
         order = np.array([*range(10, 28), 0, 1], dtype=np.uint64)  # the two come first
-        rest, _ = sequence_fit._keep_some(Histories(indptr, np.concatenate(histories)), 2, order)
+        rest, _ = sequence_fit.keep_some(Histories(indptr, np.concatenate(histories)), 2, order)
         assert 4 in rest.items
 
     def test_labels_permuted_between_users_are_at_chance(self):

@@ -14,6 +14,8 @@ from fuserec.cli.doctor import doctor
 from fuserec.cli.evaluate import evaluate
 from fuserec.cli.fit import fit
 from fuserec.cli.keep import forget, info, update
+from fuserec.cli.language import compare, compress
+from fuserec.cli.language import tune as tune_encoder
 from fuserec.cli.models import models
 from fuserec.cli.questions import ask
 from fuserec.cli.tune import tune
@@ -30,6 +32,9 @@ app = typer.Typer(
 )
 app.command(rich_help_panel=TRY)(demo)
 app.command(rich_help_panel=TRY)(doctor)
+models.command()(compare)
+models.command()(compress)
+models.command(name="tune")(tune_encoder)
 app.add_typer(models, name="models", rich_help_panel=TRY)
 app.add_typer(data, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=LEARN)(fit)

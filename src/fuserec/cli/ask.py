@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -35,6 +36,14 @@ Filter = Annotated[
         help='A condition on an item column, e.g. "year>=1990"; may be given again: all have to hold.',
     ),
 ]
+Context = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        help="Circumstances, e.g. device=mobile,place=home or age=25,month=12; may be given again.",
+        metavar="NAME=VALUE,...",
+    ),
+]
 InLanguage = Annotated[str, typer.Option("--language", help="Of the reasons: en or zh.")]
 
 
@@ -44,6 +53,11 @@ def recommend(
     history: History = None,
     text: Wanted = None,
     search: Searches = None,
+    context: Context = None,
+    at: Annotated[
+        float | None,
+        typer.Option("--at", help="The moment of the request, unix seconds.", show_default=False),
+    ] = None,
     k: Annotated[
         int | None,
         typer.Option("-k", "--k", help="How many items: 10, or with --min-probability all that reach it."),
@@ -75,6 +89,8 @@ def recommend(
         user=user,
         history=_history(loaded, history, search),
         text=text,
+        context=context_of(context),
+        at=at,
         k=k,
         candidates=None if candidates is None else candidate_ids(loaded, candidates),
         exclude=item_ids(loaded, exclude),
@@ -183,6 +199,18 @@ def _history(loaded: Recommender, values: Sequence[str] | None, searches: Sequen
     from fuserec.data.query import Event
 
     return [*item_ids(loaded, values), *(Event(text=text, kind="search") for text in searches or ())]
+
+
+def context_of(values: Sequence[str] | None) -> dict[str, str]:
+    """Return the circumstances of --context; a comma divides only where another NAME= follows it."""
+    found: dict[str, str] = {}
+    for value in values or ():
+        for part in re.split(r",(?=[^,=]+=)", value):
+            name, sign, said = part.partition("=")
+            if not sign or not name.strip():
+                raise RequestError(f"--context {part!r}: write NAME=VALUE, e.g. device=mobile,place=home")
+            found[name.strip()] = said.strip()
+    return found
 
 
 def candidate_ids(loaded: Recommender, values: Sequence[str]) -> list[str]:

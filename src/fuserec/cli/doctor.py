@@ -35,6 +35,7 @@ def doctor(json: Json = False, quiet: Quiet = False, debug: Debug = False) -> No
             "extras": {extra: packages(extra) for extra in _extras()},
             "device": _device(),
             "minilm": minilm.status(),
+            "encoders": _encoders(),
             "cache": _cache(),
             "self_test": _self_test(),
         }
@@ -87,6 +88,15 @@ def _device() -> dict[str, Any]:
         "memory_gb": round(pages / 2**30, 1) or None,
         "cuda": _cuda(),
     }
+
+
+def _encoders() -> dict[str, bool]:
+    """Return which kinds of ``[features.sentence]`` can be fitted here; word vectors need nothing but the base."""
+    from fuserec.encoders import minilm
+    from fuserec.neural import available
+
+    own = dict.fromkeys(("word2vec", "fasttext", "glove"), True)
+    return {"language_model": bool(minilm.status()["ready"]), **own, "lstm": available()}
 
 
 def _cpu_flags() -> set[str]:
@@ -176,6 +186,10 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         ("memory", f"{device['memory_gb']} GB" if device["memory_gb"] else "unknown"),
         ("GPU", device["cuda"] or "none in use"),
         ("MiniLM", state),
+        (
+            "encoders",
+            ", ".join(f"{kind}{'' if ready else ' (missing)'}" for kind, ready in found["encoders"].items()),
+        ),
         (
             "cache",
             f"{cache['folder']} ({cache['size_mb']:,} MB{'' if cache['writable'] else ', not writable'})",

@@ -31,6 +31,14 @@ def evaluate(
         list[str] | None,
         typer.Option("--model", "-m", help="Only this fusion, part or scorer; may be given again."),
     ] = None,
+    ablate: Annotated[
+        str | None,
+        typer.Option(
+            "--ablate",
+            help="Compare one part with variants of it: PART (what its scorer declares, such as joint without one of "
+            "its losses), PART.KEY (each value of a key) or PART.KEY=V,V.",
+        ),
+    ] = None,
     split: Annotated[
         str, typer.Option("--split", help="last-out, temporal, random, users, cold-items or predefined.")
     ] = "last-out",
@@ -59,6 +67,10 @@ def evaluate(
         out_file(path, option)
     if len({path.resolve() for path in files}) < len(files):
         raise RequestError(f"--json and --report name one file ({report}): name two")
+    if ablate is not None and (model or len(config or ()) > 1):
+        raise RequestError(
+            "--ablate compares variants of one part: give at most one --config, and no --model"
+        )
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.report import write_html
@@ -72,7 +84,13 @@ def evaluate(
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
     ):
         dataset, _ = read(folder, format)
-        results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
+        if ablate is None:
+            results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
+        else:
+            from fuserec.evaluation.ablation import ablate as compare
+
+            only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
+            results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run)
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:
@@ -80,7 +98,12 @@ def evaluate(
     if printed:
         sys.stdout.write(results.to_json())
         return
-    show(screen, results)
+    if ablate is None:
+        show(screen, results)
+    else:
+        from fuserec.evaluation.ablation import ablation_table
+
+        screen.show(ablation_table(results))
     for path in files:
         screen.remark(f"written: {path}")
 

@@ -97,8 +97,12 @@ def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def _reader(encoder: str) -> str:
+def _reader(info: dict[str, Any]) -> str:
     """Return in words what reads the text; ``--json`` has the whole fingerprint."""
+    encoder, own = info["encoder"], info.get("encoder_facts")
+    if own and encoder.startswith(f"{own['kind']}:"):
+        without = f"; {own['unknown_share']:.1%} of the text has no vector" if "unknown_share" in own else ""
+        return f"words and {own['kind']} ({own['words']:,} words{without})"
     if not encoder.startswith("sentence:"):
         return "words alone"
     backend, *precision = encoder.split(":")[2:4]
@@ -111,7 +115,7 @@ def summary(info: dict[str, Any]) -> list[Any]:
 
     data = info["dataset"]
     count = f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions"
-    rows = [("data", f"{data['name']}: {count}"), ("text read by", _reader(info["encoder"]))]
+    rows = [("data", f"{data['name']}: {count}"), ("text read by", _reader(info))]
     rows += [("seed", str(info["seed"]))]
     if "fit_s" in info:
         rows.append(("fitted in", f"{info['fit_s']:.1f} s"))

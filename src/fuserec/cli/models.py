@@ -1,4 +1,4 @@
-"""``fuserec models install``: language models, fetched once."""
+"""``fuserec models``: language models, fetched once (here), tuned, made smaller and compared (``language``)."""
 
 from __future__ import annotations
 

@@ -56,6 +56,11 @@ def shown(text: str, length: int = 60) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def encoded(value: Any, ensure_ascii: bool = False) -> str:
+    """Return a result as JSON text; numbers that are not finite become null."""
+    return json.dumps(_plain(value), ensure_ascii=ensure_ascii, indent=1, allow_nan=False, default=str) + "\n"
+
+
 def out_file(path: Path, what: str) -> Path:
     """Return the path of a file that is to be written, or refuse it before any work is done for it.
 
@@ -98,10 +103,7 @@ class Screen:
         """Print a result: the value as JSON, or what stands for it on a screen."""
         if self.json:
             encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-            text = json.dumps(
-                _plain(value), ensure_ascii=encoding != "utf8", indent=1, allow_nan=False, default=str
-            )
-            sys.stdout.write(f"{text}\n")
+            sys.stdout.write(encoded(value, ensure_ascii=encoding != "utf8"))
             return
         self.show(*shown)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from fuserec.data.contexts import TIME_KEYS, rows_of, stacked_contexts, user_columns, user_contexts
+from fuserec.data.impressions import no_impressions
 from fuserec.data.query import QueryBatch
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import DEFAULT_WEIGHTS
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 SECONDS_PER_DAY = 86_400.0
 PARTS = ("train", "validation", "test")
 """What the column ``split`` of interactions may say; the position is the code stored with a row."""
+
+ROW_ARRAYS = ("user", "item", "weight", "rating", "time", "kind", "part")
+"""The columns of interactions that are arrays."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Interactions:
         Codes of :data:`fuserec.data.weights.KINDS`.
     part : uint8 (n,), optional
         What the files say of a row: 0 train, 1 validation, 2 test (for the split ``predefined``).
+    context : polars.DataFrame of n rows, or None
+        Circumstances of each row, from further columns of the files: strings and float64, null where there is none.
     """
 
     user: np.ndarray
@@ -51,6 +58,7 @@ class Interactions:
     time: np.ndarray
     kind: np.ndarray
     part: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+    context: pl.DataFrame | None = None
 
     def __post_init__(self) -> None:
         if self.part.size != self.user.size:
@@ -61,12 +69,15 @@ class Interactions:
 
     def take(self, rows: np.ndarray) -> Interactions:
         """Return some rows (indices or a mask), keeping their order."""
-        return Interactions(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        context = None if self.context is None else rows_of(self.context, rows)
+        arrays: dict[str, Any] = {name: getattr(self, name)[rows] for name in ROW_ARRAYS}
+        return Interactions(**arrays, context=context)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Interactions]) -> Interactions:
         """Return all rows, one part after the other."""
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
+        arrays: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts]) for n in ROW_ARRAYS}
+        return cls(**arrays, context=stacked_contexts([(p.context, len(p)) for p in parts]))
 
     def ordered(self) -> Interactions:
         """Return the rows by user, then time, then their present order (rows without time keep it)."""
@@ -141,6 +152,8 @@ class Dataset:
     searches : Searches
         Ordered like the interactions.
     info : DatasetInfo
+    impressions : polars.DataFrame
+        What was shown: :func:`fuserec.data.impressions.no_impressions` has its columns.
     """
 
     users: Vocabulary
@@ -151,6 +164,7 @@ class Dataset:
     links: pl.DataFrame
     searches: Searches = field(default_factory=Searches.none)
     info: DatasetInfo = field(default_factory=DatasetInfo)
+    impressions: pl.DataFrame = field(default_factory=no_impressions)
 
     @classmethod
     def from_frames(
@@ -160,6 +174,7 @@ class Dataset:
         users: Any = None,
         links: Any = None,
         *,
+        impressions: Any = None,
         name: str = "dataset",
     ) -> Dataset:
         """Return the cleaned dataset of pandas, polars or pyarrow frames with the columns of a dataset folder.
@@ -168,7 +183,7 @@ class Dataset:
         """
         from fuserec.data.frames import from_frames
 
-        return from_frames(interactions, items, users, links, name=name)[0]
+        return from_frames(interactions, items, users, links, impressions=impressions, name=name)[0]
 
     def __post_init__(self) -> None:
         if self.item_table.height != len(self.items) or self.user_table.height != len(self.users):
@@ -210,6 +225,13 @@ class Dataset:
         """int64 (n_users + 1,): searches ``search_indptr[u]:search_indptr[u + 1]`` are user ``u``'s, oldest first."""
         counts = np.bincount(self.searches.user, minlength=self.n_users)
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def context_keys(self) -> tuple[str, ...]:
+        """What the context of a query may name: columns of users and of interactions, and parts of the time."""
+        rows = self.interactions.context
+        circumstances = () if rows is None else rows.columns
+        return tuple(dict.fromkeys([*user_columns(self.user_table), *circumstances, *TIME_KEYS]))
 
     @cached_property
     def item_counts(self) -> np.ndarray:
@@ -266,6 +288,8 @@ class Dataset:
     def queries(self, users: np.ndarray | None = None, at: np.ndarray | None = None) -> QueryBatch:
         """Return the stored histories of users as queries (without text: ItemFeatures reads the words).
 
+        The columns of ``user_table`` come along as the context of each query.
+
         Parameters
         ----------
         users : int (n,), optional
@@ -291,6 +315,7 @@ class Dataset:
             np.maximum(ages, 0.0).astype(np.float32),
             users.astype(np.int32),
             at,
+            contexts=user_contexts(self.user_table, users),
         )
 
     def with_rows(self, rows: np.ndarray) -> Dataset:
@@ -313,6 +338,7 @@ class Dataset:
             user_table=self.user_table[np.flatnonzero(kept)],
             interactions=replace(rows, user=moved[rows.user].astype(np.int32)),
             searches=replace(searches, user=moved[searches.user].astype(np.int32)),
+            impressions=self.impressions.filter(self.impressions["user_id"] != self.users.ids()[user]),
         )
 
     def extended(self, new: Dataset) -> Dataset:
@@ -347,6 +373,7 @@ class Dataset:
             user_table=merged_table(self.user_table, new.user_table, user_of, len(users)),
             links=pl.concat([self.links, new.links]).unique(maintain_order=True),
             searches=searches,
+            impressions=pl.concat([self.impressions, new.impressions]),
         )
 
     def _dated(self, times: np.ndarray) -> np.ndarray:
@@ -363,9 +390,10 @@ class Dataset:
         digest = hashlib.blake2b(digest_size=8)
         for vocabulary in (self.users, self.items):
             digest.update(vocabulary.hashes.tobytes())
-        for name in Interactions.__dataclass_fields__:
+        for name in ROW_ARRAYS:
             digest.update(np.ascontiguousarray(getattr(self.interactions, name)).tobytes())
-        for table in (self.item_table, self.user_table, self.links):
+        sometimes = (self.interactions.context, self.impressions if self.impressions.height else None)
+        for table in (self.item_table, self.user_table, self.links, *(t for t in sometimes if t is not None)):
             digest.update(table.write_json().encode("utf-8") if table.width else b"-")
         digest.update("\0".join(self.searches.text).encode("utf-8"))
         return digest.hexdigest()

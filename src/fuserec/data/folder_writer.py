@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from fuserec.data.cleaning.circumstances import contexts_in
 from fuserec.data.cleaning.cleaned import Cleaned
 from fuserec.data.cleaning.events import NO_ITEM
 from fuserec.data.dataset import PARTS
@@ -125,6 +126,9 @@ def _interactions(cleaned: Cleaned) -> pl.DataFrame:
         columns.append(pl.Series("split", PARTS, dtype=pl.String).gather(frame["part"]))
     if "text" in frame.columns:
         columns.append(frame["text"])
+    contexts = contexts_in(frame)
+    if contexts is not None:
+        columns += contexts.get_columns()
     return pl.DataFrame(columns)
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from fuserec.data.check import CheckReport, Findings
 from fuserec.data.dataset import Dataset, DatasetInfo
 from fuserec.data.json_lines import plain_columns, value_column
-from fuserec.data.raw import LINK_COLUMNS, RawTables
+from fuserec.data.raw import IMPRESSION_COLUMNS, LINK_COLUMNS, RawTables
 from fuserec.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def from_frames(
     users: Frame | None = None,
     links: Frame | None = None,
     *,
+    impressions: Frame | None = None,
     name: str = "dataset",
     options: CleaningOptions | None = None,
     info: DatasetInfo | None = None,
@@ -37,7 +38,7 @@ def from_frames(
     interactions : frame or None
         ``user_id``, ``item_id``; ``rating``, ``timestamp``, ``kind``, ``value``, ``text`` where there are.
         None, with ``options.allow_empty``, where only items or users are given.
-    items, users, links : frame, optional
+    items, users, links, impressions : frame, optional
     name : str
     options : CleaningOptions, optional
     info : DatasetInfo, optional
@@ -60,6 +61,7 @@ def from_frames(
         _table(items, "items", ("item_id",)),
         _table(users, "users", ("user_id",)),
         _table(links, "links", LINK_COLUMNS),
+        _table(impressions, "impressions", IMPRESSION_COLUMNS),
         info=info or DatasetInfo(name=name),
     )
     cleaned, report = clean(raw, options or CleaningOptions(), Findings(), "frames")

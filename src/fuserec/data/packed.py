@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import lzma
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from fuserec.errors import DataError
 
@@ -36,13 +38,18 @@ def _unxz(data: bytes, most: int) -> bytes:
 
 def _unzstd(data: bytes, most: int) -> bytes:
     """Return at most so many bytes out of Zstandard: all frames; one cut short is an error."""
-    zstd = import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+    zstd = _zstd()
     try:
         with zstd.open(io.BytesIO(data)) as file:
             unpacked: bytes = file.read(most)
     except zstd.ZstdError as error:
         raise ValueError(str(error)) from None
     return unpacked
+
+
+def _zstd() -> Any:
+    """Return the module that reads Zstandard."""
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 _MAGIC: tuple[tuple[bytes, Callable[[bytes, int], bytes]], ...] = (
@@ -110,6 +117,53 @@ def read_bytes(path: Path) -> bytes:
     if not data.strip():
         raise DataError(f"{path}: the file is empty")
     return data
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[io.BufferedReader]:
+    """Give a file to be read from its beginning, unpacked on the way: for files that memory should not hold whole.
+
+    Raises
+    ------
+    DataError
+        As :func:`read_bytes`, where the file turns out to be damaged while it is read too.
+    """
+    path = existing(path)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; a file is needed here")
+    try:
+        with path.open("rb") as raw:
+            yield io.BufferedReader(_Unpacking(raw, path), 1 << 20)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, _zstd().ZstdError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path}: cannot be read, or is damaged or cut short ({told}); fetch it again"
+        ) from None
+
+
+class _Unpacking(io.RawIOBase):
+    """What a file holds, unpacked as it is read; one that unpacks to more than a table would is refused."""
+
+    def __init__(self, raw: io.BufferedReader, path: Path) -> None:
+        start = raw.peek(8)
+        openers = (gzip.open, lzma.open, _zstd().open)
+        unpack = [o for (magic, _), o in zip(_MAGIC, openers, strict=True) if start.startswith(magic)]
+        self._file: Any = unpack[0](raw) if unpack else raw
+        self._path, self._done = path, 0
+        self._most = max(MOST_UNPACKED, MOST_RATIO * path.stat().st_size) if unpack else sys.maxsize
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n = int(self._file.readinto(buffer))
+        self._done += n
+        if self._done > self._most:
+            raise DataError(
+                f"{self._path}: unpacks to more than {self._most:,} bytes, which no table does; unpack it yourself if "
+                "you trust it"
+            )
+        return n
 
 
 def logical_name(path: Path) -> str:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 INTERACTION_COLUMNS = ("user_id", "item_id", "rating", "timestamp", "kind", "value", "text", "split")
-"""Columns of interactions that are read; others are named in the check report."""
+"""Columns of interactions with a role; others are kept as the context of their row."""
 
 LINK_COLUMNS = ("head", "relation", "tail")
 IMPRESSION_COLUMNS = ("request_id", "user_id", "item_id", "position")
@@ -24,7 +24,8 @@ class RawTables:
     Parameters
     ----------
     interactions : polars.DataFrame
-        ``user_id``, ``item_id``; ``rating``, ``timestamp``, ``kind``, ``value``, ``text`` where there are.
+        ``user_id``, ``item_id``; ``rating``, ``timestamp``, ``kind``, ``value``, ``text`` where there are; further
+        columns are circumstances.
     items, users, links, impressions : polars.DataFrame or None
         None where the source has no such file: then ids come from the interactions.
     info : DatasetInfo

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from fuserec.data.contexts import joined, row_contexts
+from fuserec.data.impressions import not_held_out
 from fuserec.errors import ConfigError, DataError, nearest
 from fuserec.settings import Settings
 
@@ -151,11 +153,15 @@ def hold_out(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Masks over the interactions: what to learn from, what queries are given, what is to be guessed."""
+    """Masks over the interactions: what to learn from, what queries are given, what is to be guessed.
+
+    ``until`` is the moment from which on nothing is known, where there is one.
+    """
 
     train: np.ndarray
     given: np.ndarray
     targets: np.ndarray
+    until: float = np.inf
 
 
 def _assembled(dataset: Dataset, rows: _Rows) -> Holdout:
@@ -174,9 +180,13 @@ def _assembled(dataset: Dataset, rows: _Rows) -> Holdout:
     users, starts, counts = np.unique(targets.user, return_index=True, return_counts=True)
     moments = targets.time[starts] if users.size else np.empty(0)
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    queries = history.queries(users, moments)
+    circumstances = row_contexts(
+        targets.context, starts
+    )  # known when the question is asked, as the moment is
     return Holdout(
-        dataset.with_rows(rows.train),
-        history.queries(users, moments),
+        not_held_out(dataset, rows.train, rows.until).with_rows(rows.train),
+        replace(queries, contexts=joined(queries.contexts, circumstances)),
         indptr,
         targets.item,
         targets.rating,
@@ -212,7 +222,7 @@ def _temporal(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, s
     dataset.require_time("split temporal")
     moment = np.quantile(dataset.interactions.time, 1 - config.share)
     later = dataset.interactions.time >= moment
-    return _Rows(~later, ~later, later)
+    return _Rows(~later, ~later, later, float(moment))
 
 
 def _random(dataset: Dataset, config: SplitConfig, rng: np.random.Generator, stage: str) -> _Rows:

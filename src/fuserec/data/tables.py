@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import polars as pl
+
+
+def table_bytes(table: pl.DataFrame) -> np.ndarray:
+    """Return a table as the bytes of an Arrow IPC file, uint8 (n,): types are kept, nothing is executed on reading."""
+    buffer = io.BytesIO()
+    table.write_ipc(buffer)
+    return np.frombuffer(buffer.getvalue(), dtype=np.uint8)
+
+
+def table_of(data: np.ndarray) -> pl.DataFrame:
+    """Return the table that :func:`table_bytes` wrote."""
+    return pl.read_ipc(io.BytesIO(data.tobytes()))
 
 
 def merged_table(old: pl.DataFrame, new: pl.DataFrame, position: np.ndarray, height: int) -> pl.DataFrame:

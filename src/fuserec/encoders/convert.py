@@ -95,7 +95,7 @@ def read_facts(folder: Path) -> FolderFacts:
         "max_length": max(3, min(int(sentence.get("max_seq_length") or positions), positions)),
         "max_positions": positions,
         "lower_case": bool(sentence.get("do_lower_case", False)),
-        "prompt": _default_prompt(folder),
+        "prompt": default_prompt(folder),
         "dim": int(config.get("hidden_size", config.get("dim", 0))),
     }
     digest = hashlib.sha256()
@@ -110,7 +110,15 @@ def read_foreign_facts(folder: Path, dim: int, max_length: int) -> FolderFacts:
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.suffix in _FOREIGN and p.is_file()):
         digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\0".encode())
-    return FolderFacts(digest.hexdigest(), "", max_length, max_length, False, _default_prompt(folder), dim)
+    return FolderFacts(digest.hexdigest(), "", max_length, max_length, False, default_prompt(folder), dim)
+
+
+def weights_hash(folder: Path) -> str:
+    """Return the SHA-256 over a folder's safetensors, by which a base model is known again."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(sha256_file(path).encode())
+    return digest.hexdigest()
 
 
 def keep_facts(folder: Path) -> None:
@@ -295,7 +303,8 @@ def _position_offset(config: dict[str, Any]) -> int:
     return 0 if config.get("model_type", "bert") == "bert" else int(config.get("pad_token_id", 1)) + 1
 
 
-def _default_prompt(folder: Path) -> str:
+def default_prompt(folder: Path) -> str:
+    """Return what a sentence-transformers folder puts before every text."""
     prompts = _json(folder / "config_sentence_transformers.json", {})
     return str((prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", ""))
 

@@ -19,6 +19,7 @@ from fuserec.encoders.base import State, Vectors, WeightsError, one_line, unit_r
 from fuserec.encoders.convert import FolderFacts
 from fuserec.encoders.engines import CTranslate2Engine, Engine, TorchEngine
 from fuserec.encoders.folders import cache_root, published, reading_roots
+from fuserec.encoders.word_config import FastTextConfig, GloveConfig, LstmConfig, SifConfig, Word2VecConfig
 from fuserec.errors import ConfigError, MissingExtraError, ModelFormatError, RequestError
 from fuserec.run import RunOptions
 
@@ -26,9 +27,15 @@ Backend = Literal["ctranslate2", "torch"]
 
 
 class SentenceConfig(BaseModel):
-    """Which language model reads the text, and how."""
+    """What reads the text; of the keys beside ``kind`` those of a language model, each other kind has a table."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["language_model", "word2vec", "fasttext", "glove", "lstm"] = Field(
+        default="language_model",
+        description="language_model: a pretrained one, by the keys below. word2vec, fasttext, glove, lstm: trained on "
+        "the catalogue's own text, each by the table of its name; glove reads word vectors from a file too.",
+    )
 
     model: str = Field(
         default="minilm",
@@ -56,6 +63,26 @@ class SentenceConfig(BaseModel):
     prompt: str | None = Field(
         default=None, description="What is put before every text; left out: the model's own default prompt."
     )
+    word2vec: Word2VecConfig = Field(
+        default=Word2VecConfig(), description="Word2Vec on the catalogue's text."
+    )
+    fasttext: FastTextConfig = Field(
+        default=FastTextConfig(),
+        description="fastText on the catalogue's text: unseen words have vectors too.",
+    )
+    glove: GloveConfig = Field(
+        default=GloveConfig(), description="Word vectors from a file, or GloVe on the catalogue's text."
+    )
+    lstm: LstmConfig = Field(
+        default=LstmConfig(), description="An LSTM on the catalogue's text (extra 'deep' for the fit)."
+    )
+    sif: SifConfig = Field(
+        default=SifConfig(), description="Word vectors to a text's: word2vec, fasttext and glove."
+    )
+
+
+OTHER_KINDS = frozenset({"word2vec", "fasttext", "glove", "lstm", "sif"})
+"""Tables of a configuration that say nothing of a language model."""
 
 
 class SentenceEncoder:
@@ -95,6 +122,13 @@ class SentenceEncoder:
     def backend(self) -> Backend:
         """What runs the model here."""
         return self._parts(RunOptions()).backend
+
+    @property
+    def megabytes(self) -> float:
+        """Size of the weights that are run here."""
+        parts = self._parts(RunOptions())
+        wanted = {"ctranslate2": (".bin",), "torch": (".safetensors", ".bin")}[parts.backend]
+        return sum(p.stat().st_size for p in parts.folder.rglob("*") if p.suffix in wanted) / 1e6
 
     @property
     def content_hash(self) -> str:
@@ -177,7 +211,7 @@ class SentenceEncoder:
         if self._loaded is None and self._stored is not None:
             return {}, dict(self._stored)
         return {}, {
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json", exclude=set(OTHER_KINDS)),
             "fingerprint": self.fingerprint,
             "dim": self.dim,
         }

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fuserec.config import RecommenderConfig
-from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation.measure import Cost, Meter
+from fuserec.features import item_features
 from fuserec.fusion import fusion_of
 from fuserec.fusion.base import Fusion, fit_parts
 from fuserec.fusion.blend import Blend
@@ -21,7 +21,7 @@ from fuserec.scorers import SCORERS, create
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, Split
-    from fuserec.encoders.features import FeatureConfig
+    from fuserec.encoders.features import FeatureConfig, ItemFeatures
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
 
@@ -233,7 +233,7 @@ class _Workshop:
         """Read the items and the words of the queries."""
         key = config.model_dump_json()
         if key not in self._grounds:
-            features = ItemFeatures.build(self.held.train, config, self.run)  # rarity by what may be known
+            features = item_features(self.held.train, config, self.run)  # rarity by what may be known
             if features.sentence is None and config.use_sentence == "auto" and features.has_text.any():
                 self.notes.append("No language model read the text: words alone stand for content.")
             validation = self._worded(self.held.validation, features)

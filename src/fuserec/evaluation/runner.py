@@ -6,11 +6,13 @@ nothing is refitted before the test, whose histories hold the validation items.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
+from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
+log = logging.getLogger("fuserec")
+
 PRIMARY_K = 10
 
 
@@ -44,6 +48,7 @@ def evaluate(
     models: Sequence[str] = (),
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
+    reference: str | None = None,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -63,6 +68,8 @@ def evaluate(
         Where lists are cut.
     run : RunOptions
         Equal seeds give equal figures.
+    reference : str, optional
+        A reported model that all others are compared with, beside every fusion.
 
     Returns
     -------
@@ -80,7 +87,7 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told)
+        results = _measured(dataset, configs, split, models, cuts, told, reference)
         tell(results, told)
     return results
 
@@ -92,11 +99,16 @@ def _measured(
     models: Sequence[str],
     cuts: tuple[int, ...],
     run: RunOptions,
+    reference: str | None,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
     choice = Choice.of(models, found)
     held = split_data(dataset, split, run.seed)
+    warned = [leak(entry.config.features, dataset, held.train) for entry in found]
+    leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
+    for warning in leaks:
+        log.warning("%s", warning)
     line_up = assemble(dataset, found, choice, held, run)
     outcomes = ranking_pass(line_up, max(cuts), run)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
@@ -108,7 +120,7 @@ def _measured(
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
-    references = tuple(name for name in line_up.fusions if name in outcomes)
+    references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(
@@ -121,7 +133,7 @@ def _measured(
         sample=provenance.examples(dataset, held.test, outcomes, run),
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
-        notes=[*provenance.notes(held, dataset), *line_up.notes],
+        notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
     )
 
 

@@ -119,12 +119,13 @@ class Fusion(Scorer):
     def _drop_unused(self, spending: Spending) -> None:
         """Leave out parts that no score hangs on and no rating needs.
 
-        Those that answer when nothing is known of the query, or of the item but its text, always stay.
+        Something always stays that answers when nothing is known of the query, and when nothing but words are.
         """
-        last_resort = np.array(
-            [bool(part.capabilities.answers & {"anyone", "text"}) for part in self.parts.values()]
-        )
-        used = self._speaks() | (self._learnt.ratings > 0) | last_resort
+        used = self._speaks() | (self._learnt.ratings > 0)
+        for told in ("anyone", "text"):
+            able = np.array([told in part.capabilities.answers for part in self.parts.values()])
+            if not (used & able).any():
+                used |= able
         for name in [n for n, keep in zip(self.parts, used, strict=True) if not keep]:
             spending.say(f"{name} is left out: on validation it brings nothing that the others do not have.")
         self._narrow(used)
@@ -188,8 +189,10 @@ class Fusion(Scorer):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the fit saw on validation, and what it decided: JSON."""
-        return {"validation": self._learnt.figures, "decisions": list(self.decisions)}
+        """What the fit saw on validation, what it decided, and what its parts tell of theirs: JSON."""
+        told = {name: part.facts for name, part in self.parts.items() if part.facts}
+        found = {"validation": self._learnt.figures, "decisions": list(self.decisions)}
+        return {**found, "told": told} if told else found
 
     @property
     def learnt(self) -> Learnt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +34,7 @@ SURE = 2.0
 gains something on noise as well."""
 
 FLOOR = 0.02
-"""Smallest weight of a part that reads words: without it an item added a second ago would have no score at all."""
+"""Least weight of the parts that read words, together: without it an item added a second ago would have no score."""
 
 FEW = 50
 """Validation targets under which the parts' mean is mixed in: n of them count n / FEW of what they say."""
@@ -156,7 +157,7 @@ class Objective:
     """NDCG of a candidate table under weights and offsets, for some of its queries.
 
     ``reads`` (bool (n_parts,)) marks the parts that read words: they alone know items that nobody has taken yet, so
-    none of their weights may fall under :data:`FLOOR`.
+    their weights may not fall under :data:`FLOOR` together. Where all of them are 0, the best of them alone gets it.
     """
 
     def __init__(
@@ -168,7 +169,7 @@ class Objective:
         reads: np.ndarray | None = None,
     ) -> None:
         self.table, self.depth, self.threads = table, depth, threads
-        self.floor = np.zeros(len(table.names)) if reads is None else FLOOR * reads
+        self.reads = np.zeros(len(table.names), dtype=bool) if reads is None else reads
         self.constants = constants(table)
         divided = table.scores / self.constants[table.cohorts[table.rows]]
         self.scores = np.where(table.answered, divided, np.nan).astype(np.float32)
@@ -177,11 +178,22 @@ class Objective:
     def allowed(self, weights: np.ndarray) -> np.ndarray:
         """Return float64 (n_parts,): the weights with the floor kept, summing to 1."""
         weights = weights / weights.sum()
-        low = weights < self.floor
-        rest = weights[~low].sum()
-        if not low.any() or rest == 0:
+        share = float(weights[self.reads].sum())
+        if share >= FLOOR or not self.reads.any():
             return weights
-        return np.where(low, self.floor, weights * (1.0 - self.floor[low].sum()) / rest)
+        floor = (
+            np.eye(weights.size)[self.keeper] if share == 0 else np.where(self.reads, weights, 0.0) / share
+        )
+        return np.asarray(np.where(self.reads, 0.0, weights) * (1.0 - FLOOR) / (1.0 - share) + FLOOR * floor)
+
+    @cached_property
+    def keeper(self) -> int:
+        """Which of the parts that read words is best alone."""
+        zero, everyone = np.zeros(len(ITEM_COHORTS)), np.arange(len(self.table))
+        return max(
+            np.flatnonzero(self.reads).tolist(),
+            key=lambda part: self(np.eye(self.reads.size)[part], zero, everyone),
+        )
 
     def gains(self, weights: np.ndarray, offsets: np.ndarray, queries: np.ndarray) -> np.ndarray:
         """Return float64 (n,): NDCG of each of the queries."""

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from fuserec.neural.sequence_config import START
+from fuserec.neural.sequence.config import START
 
 ItemVectors = Literal["auto", "ids", "initialised", "text", "experts", "union", "sum", "sum_experts"]
 
@@ -157,7 +157,7 @@ def items_of(kind: ItemVectors, text: torch.Tensor | None, start: torch.Tensor, 
     Parameters
     ----------
     kind : str
-        See :class:`fuserec.neural.sequence_config.SequenceConfig`; without text every kind is ``ids``.
+        See :class:`fuserec.neural.sequence.config.SequenceConfig`; without text every kind is ``ids``.
     text : float32 (n_items, text_dim) or None
         Whitened, the most telling direction first.
     start : float32 (n_items, dim)

@@ -29,6 +29,9 @@ SAVE_EVERY_S = 60.0
 TRIAL_STEPS = 20
 """Steps after which the rest is planned by the clock, where there is a deadline."""
 
+TIMED_STEPS = 4
+"""Steps that are timed to tell how long an epoch takes."""
+
 
 SURE = 2.0
 """Standard errors of the paired difference by which an epoch has to fall behind to count as worse."""
@@ -123,6 +126,21 @@ def train(task: Task, plan: Plan, run: RunOptions, checkpoint: Checkpoint) -> Pr
             loop.epoch()
     loop.finish()
     return loop.at
+
+
+def epoch_seconds(task: Task) -> float:
+    """Return how long an epoch takes, from a few steps; the model of the task is spoilt by them."""
+    batches = task.batches(0)
+    optimizer = torch.optim.AdamW(task.model.parameters(), fused=True)
+    timed = batches[: TIMED_STEPS + 1]
+    began = time.perf_counter()
+    for step, batch in enumerate(timed):
+        if step == 1:  # the first one also loads and allocates
+            began = time.perf_counter()
+        optimizer.zero_grad(set_to_none=True)
+        task.loss(batch).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return (time.perf_counter() - began) / max(1, len(timed) - 1) * len(batches)
 
 
 class _Loop:

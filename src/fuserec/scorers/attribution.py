@@ -10,7 +10,7 @@ ROUNDING = 1e-6
 """A residual below this, relative to the score, is no evidence of anything."""
 
 
-Source = tuple[EvidenceKind, int | None, float]
+Source = tuple[EvidenceKind, int | str | None, float]
 """(kind, key, contribution)."""
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fuserec.types import Arrays, Meta, State
 
 EvidenceKind = Literal[
-    "item", "word", "tag", "text", "popularity", "bias", "offset", "residual", "scorer", "rest"
+    "item", "word", "tag", "text", "column", "popularity", "bias", "offset", "residual", "scorer", "rest"
 ]
 EvidenceMethod = Literal["exact", "attributed", "scorer", "shapley"]
 
@@ -46,6 +46,9 @@ class Capabilities:
     trained : bool
         Whether it is learnt by gradient steps: sums in another order (other threads, another device) grow, step by
         step, into somewhat other weights. Equal threads give equal ones.
+    columns : bool
+        Whether it reads columns: those of users and circumstances from the context of a query, those of items to judge
+        what nobody has taken.
     """
 
     answers: frozenset[str] = frozenset({"history"})
@@ -55,6 +58,7 @@ class Capabilities:
     max_items: int | None = None
     predicts: bool = False
     trained: bool = False
+    columns: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Evidence:
     kind : str
         What ``key`` is: a history item, a word, a tag, the query's text, popularity, ...
     key : int, str or None
-        Item index for ``item``; the word, tag or name otherwise.
+        Item index for ``item``; the word, tag, column (with a value: ``column=value``) or name otherwise.
     contribution : float
         In units of the score; all rows of a score sum to it.
     method : {"exact", "attributed", "scorer", "shapley"}
@@ -114,6 +118,8 @@ class Scorer(ABC):
     capabilities: ClassVar[Capabilities]
     tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     """Hyperparameters that act on queries only, with values worth trying: no refit is needed to change them."""
+    ablations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What an ablation leaves out or puts in its place: a name to the hyperparameters that it changes."""
 
     def __init__(self, config: Settings | None = None) -> None:
         self.config = config if config is not None else self.Config()
@@ -147,6 +153,11 @@ class Scorer(ABC):
     def can_predict(self) -> bool:
         """Whether this fitted scorer predicts ratings: some only do where the training data had them."""
         return self.capabilities.predicts
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the fit found that is worth telling in ``info``: JSON; most scorers have nothing to tell."""
+        return {}
 
     def predict(self, q: QueryBatch, items: np.ndarray) -> np.ndarray:
         """Return float32 (n, m): predicted ratings, in their own scale, of candidates a query (n, m)."""

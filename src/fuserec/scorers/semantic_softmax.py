@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from fuserec.neural import require
-from fuserec.neural.semantic_config import SemanticSoftmaxConfig
+from fuserec.neural.semantic.config import SemanticSoftmaxConfig
 from fuserec.scorers.attribution import attributed
 from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scores, known
 from fuserec.scorers.history import HistoryScorer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.fitted_semantic import FittedTowers
+    from fuserec.neural.semantic.fitted import FittedTowers
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -70,7 +70,7 @@ class SemanticSoftmax(HistoryScorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer semantic_softmax")
-        from fuserec.neural.semantic_fit import fit_semantic
+        from fuserec.neural.semantic.fit import fit_semantic
 
         self._take(fit_semantic(self.config, train, features, run))
 
@@ -79,7 +79,7 @@ class SemanticSoftmax(HistoryScorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer semantic_softmax")
-        from fuserec.neural.semantic_fit import seconds_per_epoch
+        from fuserec.neural.semantic.fit import seconds_per_epoch
 
         config, limit = self.config, time.monotonic() + seconds
         each = seconds_per_epoch(config, train, features, run)
@@ -95,7 +95,7 @@ class SemanticSoftmax(HistoryScorer):
 
     def inputs(self, q: QueryBatch) -> np.ndarray:
         """Return weight × recency^steps of each event, over (Σ recency^steps)^normalization of its query."""
-        from fuserec.neural.semantic_examples import Reading, strengths
+        from fuserec.neural.semantic.examples import Reading, strengths
 
         config = self.config
         power = 1.0 if config.history == "content" else config.normalization
@@ -175,6 +175,6 @@ class SemanticSoftmax(HistoryScorer):
         return self._map.state(), {}
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        from fuserec.neural.fitted_semantic import FittedTowers
+        from fuserec.neural.semantic.fitted import FittedTowers
 
         self._take(FittedTowers.from_state(arrays))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -11,15 +10,14 @@ import numpy as np
 
 from fuserec.errors import ConfigError
 from fuserec.neural import require
-from fuserec.neural.fitted_sequence import FittedSequence
-from fuserec.neural.sequence_config import SequenceConfig
-from fuserec.scorers.attribution import attributed
-from fuserec.scorers.base import Capabilities, Evidence, EvidenceKind, Scorer, Scores, chosen, known
+from fuserec.neural.sequence.config import SequenceConfig
+from fuserec.neural.sequence.fitted import FittedSequence
+from fuserec.scorers.base import Capabilities
+from fuserec.scorers.ordered import OrderedScorer
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
-    from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
@@ -34,7 +32,7 @@ CHUNK = 512
 """Histories read at a time."""
 
 
-class Sequence(Scorer):
+class Sequence(OrderedScorer):
     """score(q, j) = p(j | history)^sharpness, p = softmax of h(history)·v_j over the items with training interactions.
 
     Kang, McAuley 2018 ("Self-attentive sequential recommendation"); Sun et al. 2019 ("BERT4Rec"); Hidasi et al. 2016
@@ -70,7 +68,7 @@ class Sequence(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer sequence")
-        from fuserec.neural.sequence_fit import fit_sequence
+        from fuserec.neural.sequence.fit import fit_sequence
 
         self._model = fit_sequence(self.config, train, features, run)
 
@@ -79,7 +77,7 @@ class Sequence(Scorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the vectors and epochs that the time allows; a few steps of each size are timed."""
         require("the scorer sequence")
-        from fuserec.neural.sequence_fit import seconds_per_epoch
+        from fuserec.neural.sequence.fit import seconds_per_epoch
 
         config, limit = self.config, time.monotonic() + seconds
         for dim in [config.embedding_dim >> halvings for halvings in range(3)]:
@@ -96,28 +94,6 @@ class Sequence(Scorer):
                 return type(self)(sized.model_copy(update={"epochs": epochs})), said
         return None, f"{seconds:.0f} s are too little for {FEWEST_EPOCHS} epochs of any size"
 
-    def _read(self, q: QueryBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what is read: (indptr (n + 1,), events, vectors of words (n, d)).
-
-        An event at or above the size of the catalogue stands for the words of a query; it comes before all items.
-        """
-        model, n_items = self._model, self._model.known.size
-        kept = (q.weights > 0) & (q.items < n_items)
-        kept[kept] = model.known[q.items[kept]]
-        words, said = model.words(q.text)
-        rows = np.concatenate([said, q.rows[kept]])
-        events = np.concatenate([n_items + said, q.items[kept].astype(np.int64)])
-        order = np.argsort(rows, kind="stable")
-        counts = np.bincount(rows, minlength=len(q))
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), events[order], words
-
-    def score(self, q: QueryBatch, items: np.ndarray | None = None) -> Scores:
-        """Return p^sharpness; abstains on items without interactions and text, and where there is nothing to read."""
-        self.require_fitted()
-        indptr, events, words = self._read(q)
-        values = self._values(indptr, events, words)
-        return Scores(chosen(values, items), known(self._model.known, items), np.diff(indptr) > 0)
-
     def _values(self, indptr: np.ndarray, events: np.ndarray, words: np.ndarray) -> np.ndarray:
         """Return float32 (n, n_items): scores of the whole catalogue after each history; 0 after an empty one."""
         model, n = self._model, indptr.size - 1
@@ -131,42 +107,6 @@ class Sequence(Scorer):
             ends = model.ends(starts, events[source], words)
             out[rows] = model.probabilities(ends, self.config.sharpness)
         return out
-
-    def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
-        """Return a row for every event: what the score loses when the event is left out; a residual is the rest."""
-        scores = self.score(q, items).values
-        indptr, events, words = self._read(q)
-        found: list[list[list[Evidence]]] = []
-        for query in range(len(q)):
-            mine = events[indptr[query] : indptr[query + 1]][-self.config.max_length :]
-            lost = scores[query] - self._without_each(mine, words)[:, items[query]]
-            sources = [self._source(int(event)) for event in mine]
-            found.append(
-                [
-                    attributed(
-                        self.name, ((*s, v) for s, v in zip(sources, lost[:, c].tolist(), strict=True)), score
-                    )
-                    for c, score in enumerate(scores[query].tolist())
-                ]
-            )
-        return found
-
-    def _source(self, event: int) -> tuple[EvidenceKind, int | None]:
-        """Return what an event is: an item of the history, or the words of the query."""
-        return ("item", event) if event < self._model.known.size else ("text", None)
-
-    def _without_each(self, events: np.ndarray, words: np.ndarray) -> np.ndarray:
-        """Return float32 (n_events, n_items): scores after the history without each of its events."""
-        size = events.size
-        shorter = np.broadcast_to(events, (size, size))[~np.eye(size, dtype=bool)]
-        indptr = (np.arange(size + 1) * (size - 1)).astype(np.int64)
-        return self._values(indptr, shorter, words)
-
-    def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
-        """Return the scorer with items added since, known by their text; what it has learnt stays as it is."""
-        other = copy(self)
-        other._model = self._model.extended(features)
-        return other
 
     def state(self) -> State:
         """Return the vectors, the body's weights, and how text becomes vectors."""

@@ -103,6 +103,11 @@ class Wrapper(Scorer):
         }
         self._learn(train, run)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the scorers that it is made of have to tell."""
+        return {name: scorer.facts for name, scorer in self._inner.items() if scorer.facts}
+
     def within(
         self, seconds: float, train: Dataset, features: ItemFeatures, run: RunOptions
     ) -> tuple[Self | None, str]:

@@ -89,7 +89,7 @@ def abstains_on_items_it_cannot_judge(subject: Subject) -> None:
     bare = bare[np.diff(subject.features.tags.indptr)[bare] == 0]
     require(not known[:, bare].any(), f"items {bare.tolist()} have neither interactions nor content: abstain")
     require(bool(known[:, subject.warm].mean() > 0.5), "most items that people took have to be judged")
-    if "text" not in subject.scorer.capabilities.answers:
+    if "text" not in subject.scorer.capabilities.answers and not subject.scorer.capabilities.columns:
         require(
             not known[:, subject.cold].any(),
             f"items {subject.cold.tolist()} were never seen in training: a scorer of behaviour has to abstain",

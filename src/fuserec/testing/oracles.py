@@ -183,6 +183,39 @@ def content_map(scorer: Scorer, train: Dataset, features: ItemFeatures, q: Query
     return out
 
 
+def factorization_machine(
+    scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch
+) -> np.ndarray:
+    """w0 + Σ w_f x_f + Σ_{f<g} (v_f·v_g) x_f x_g, pair by pair (Rendle 2010, eq. 1), for the fitted w and v."""
+    machine: Any = scorer
+    at, trained = machine._factors, train.item_counts > 0
+    asked, liking = machine._space.of_queries(q)
+    own, offered = machine._asked_matrix(asked), machine._offered
+    events = machine._inputs(liking if machine._target == "rating" else q.weights)
+    out = np.empty((len(q), train.n_items))
+    for row, item in np.ndindex(*out.shape):
+        found = [(x, at.feature_weight[f], at.feature[f]) for f, x in _filled(own, row, 0)]
+        first = own.shape[1]
+        found += [(x, at.feature_weight[f], at.feature[f]) for f, x in _filled(offered, item, first)]
+        found += [(1.0, at.item_weight[item], at.item[item])] if trained[item] else []
+        history = range(int(q.indptr[row]), int(q.indptr[row + 1]))
+        for table, event in np.ndindex(events.shape[1], len(history)):
+            place = history[event]
+            j, x = q.items[place], float(events[place, table]) / np.sqrt(len(history))
+            found += [(x, at.event_weight[table, j], at.event[table, j])] if trained[j] else []
+        x, w = (np.array([feature[part] for feature in found], np.float64) for part in (0, 1))
+        v = np.array([feature[2] for feature in found], np.float64)
+        products = np.outer(x, x) * (v @ v.T)
+        out[row, item] = at.offset[0] + w @ x + np.triu(products, 1).sum()
+    return out
+
+
+def _filled(matrix: Any, row: int, first: int) -> list[tuple[int, float]]:
+    """Return (column + first, value) of the entries of a CSR row."""
+    span = slice(int(matrix.indptr[row]), int(matrix.indptr[row + 1]))
+    return [(int(f) + first, float(x)) for f, x in zip(matrix.indices[span], matrix.data[span], strict=True)]
+
+
 def debiased(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
     """Return s as the wrapped scorer defines it, divided by (interactions + 1)^exponent where it is above 0."""
     wrapped: Any = scorer
@@ -197,6 +230,83 @@ def averaged(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBat
     return np.asarray(np.mean(plain, axis=0))
 
 
+def generative(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Π over digits of a softmax among those that some id goes on with, item by item; the beam holds them all."""
+    speller: Any = scorer
+    model, (indptr, events, words) = speller._model, speller._read(q)
+    weights = {name: np.asarray(array, np.float64) for name, array in model.weights.items()}
+    codes = model.ids.digits
+    coded = [tuple(code) for code in codes.tolist() if code[0] >= 0]
+    paths = [sorted({code[: level + 1] for code in coded}) for level in range(codes.shape[1])]
+    out = np.zeros((len(q), train.n_items))
+    for row in np.flatnonzero(np.diff(indptr) > 0):
+        mine = events[indptr[row] : indptr[row + 1]]
+        end = model.ends(np.array([0, mine.size]), mine, words)[0].astype(np.float64)
+        odds: dict[tuple[int, ...], np.ndarray] = {}
+        for item in np.flatnonzero(codes[:, 0] >= 0):
+            code = tuple(codes[item].tolist())
+            log = 0.0
+            for level in range(len(code)):
+                ways = [path for path in paths[level] if path[:level] == code[:level]]
+                if code[:level] not in odds:
+                    odds[code[:level]] = np.array(
+                        [_branch(weights, end, paths[level].index(way), way) for way in ways]
+                    )
+                logits = odds[code[:level]]
+                log += logits[ways.index(code[: level + 1])] - np.log(np.exp(logits).sum())
+            out[row, item] = np.exp(log * model.config.sharpness)
+    return out
+
+
+def _branch(weights: dict[str, np.ndarray], end: np.ndarray, node: int, way: tuple[int, ...]) -> float:
+    """Return the logit of the last digit of a prefix after the others."""
+    level, name, s = len(way) - 1, f"decoder.going.{len(way) - 2}", end
+    for place, digit in enumerate(way[:-1]):
+        s = s + weights[f"decoder.prefix.{place}.table"][digit]
+    if level:
+        centred = s - s.mean()
+        y = centred / np.sqrt(np.mean(centred**2) + 1e-5) * weights[f"{name}.norm.weight"]
+        wide = weights[f"{name}.widen.weight"] @ (y + weights[f"{name}.norm.bias"])
+        gate, value = np.split(wide + weights[f"{name}.widen.bias"], 2)
+        step = gate / (1.0 + np.exp(-gate)) * value
+        s = s + weights[f"{name}.narrow.weight"] @ step + weights[f"{name}.narrow.bias"]
+    own = weights[f"decoder.nodes.{level}.table"][node] @ (weights[f"decoder.turn.{level}.weight"] @ s)
+    return float(
+        weights[f"decoder.out.{level}.table"][way[-1]] @ s + weights[f"decoder.bias.{level}"][node] + own
+    )
+
+
+def joint(scorer: Scorer, train: Dataset, features: ItemFeatures, q: QueryBatch) -> np.ndarray:
+    """Softmax over the trained items of Σ λ_k logit_k / Σ λ_k, to the power of sharpness; item by item."""
+    c: Any = scorer.config
+    model: Any = vars(scorer)["_model"]
+    said, _ = model.said(q.text, len(q))
+    logits = np.zeros((len(q), train.n_items))
+    for row in range(len(q)):
+        events = range(int(q.indptr[row]), int(q.indptr[row + 1]))[-c.max_length :]
+        fade = {event: c.recency ** (events[-1] - event) for event in events}
+        u = model.constant.astype(np.float64) + said[row]
+        for event in events:
+            strength = float(q.weights[event]) * fade[event] / sum(fade.values()) ** c.normalization
+            u = u + strength * model.read[q.items[event]]
+        for item in range(train.n_items):
+            described, ids = (side[item].astype(np.float64) for side in (model.described, model.ids))
+            logit = {
+                "content": u @ described,
+                "deep": _tower(u, u, model.tower_u)
+                @ _tower(np.concatenate([described, ids]), described + ids, model.tower_j)
+                + model.offsets[1],
+                "feedback": (u @ model.state) @ (described + ids) + model.offsets[2],
+            }
+            logits[row, item] = sum(
+                weight * logit[name] for name, weight in zip(logit, model.weights, strict=True)
+            )
+    if c.score == "logit":
+        return logits
+    odds = np.exp(logits)
+    return np.asarray((odds / odds[:, model.trained].sum(axis=1, keepdims=True)) ** c.sharpness)
+
+
 ORACLES: dict[str, Oracle] = {
     "popularity": popularity,
     "ease": ease,
@@ -207,11 +317,20 @@ ORACLES: dict[str, Oracle] = {
     "svd": svd,
     "nmf": nmf,
     "content": content,
+    "joint": joint,
     "content_map": content_map,
+    "generative": generative,
+    "factorization_machine": factorization_machine,
     "debiased": debiased,
     "averaged": averaged,
 }
 """The oracle of every scorer by name, for its default kind of hyperparameters."""
+
+
+def _tower(x: np.ndarray, straight: np.ndarray, matrices: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return straight + relu(x W + b) V; straight alone where there are no matrices."""
+    first, bias, second = (matrix.astype(np.float64) for matrix in matrices)
+    return straight + np.maximum(x @ first + bias, 0.0) @ second if first.size else straight
 
 
 def _positive(train: Dataset) -> np.ndarray:

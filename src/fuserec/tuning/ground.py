@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from fuserec.data.splits import split as split_data
-from fuserec.encoders.features import ItemFeatures
+from fuserec.features import item_features
 from fuserec.fusion.base import held_with_words
 from fuserec.metrics.ranking import target_ranks
 from fuserec.numerics.ranks import target_ranks as ranks_of
@@ -21,7 +21,7 @@ from fuserec.numerics.ranks import target_ranks as ranks_of
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, SplitConfig
-    from fuserec.encoders.features import FeatureConfig
+    from fuserec.encoders.features import FeatureConfig, ItemFeatures
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
     from fuserec.tuning.objective import Objective
@@ -71,7 +71,7 @@ class Ground:
         """
         held = split_data(dataset, split, run.seed).validation
         order = run.rng("tuning.queries").permutation(len(held))[:queries]
-        read = ItemFeatures.build(held.train, features, run)
+        read = item_features(held.train, features, run)
         held = held_with_words(held.take(order), held.train, read, run)
         return cls(read, held, looks(len(held)), objective)
 

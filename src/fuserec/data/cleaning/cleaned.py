@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from fuserec.data.cleaning.circumstances import contexts_in, prefixed
 from fuserec.data.cleaning.events import NO_ITEM
+from fuserec.data.cleaning.graph import dataset_impressions, written_impressions
+from fuserec.data.contexts import stacked_contexts
 from fuserec.data.dataset import Dataset, DatasetInfo, Interactions, Searches
 from fuserec.data.vocabulary import Vocabulary
 from fuserec.data.weights import HALF_SECONDS, KINDS, TIMED, signed_weights, strongest
@@ -62,6 +65,7 @@ class Cleaned:
             column["time"],
             column["kind"],
             column["part"],
+            contexts_in(rows),
         )
         return Dataset(
             Vocabulary.from_ids(self.users),
@@ -72,6 +76,7 @@ class Cleaned:
             self.links,
             self._searches(search),
             replace(info, weight_unit=unit),
+            dataset_impressions(self.impressions),
         )
 
     def _searches(self, search: pl.Series) -> Searches:
@@ -97,6 +102,9 @@ class Cleaned:
             "part": np.concatenate([rows.part, np.zeros(found)]).astype(np.uint8),
         }
         events = pl.DataFrame(columns)
+        every = stacked_contexts([(rows.context, len(rows)), (None, found)])
+        if every is not None:
+            events = events.with_columns(prefixed(every))
         if found:
             events = events.with_columns(
                 pl.Series("text", [""] * len(rows) + list(searches.text), dtype=pl.String)
@@ -108,7 +116,7 @@ class Cleaned:
             data.user_table,
             data.item_table,
             data.links,
-            None,
+            written_impressions(data.impressions),
             data.info,
             repeats=not data.has_time,
         )

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from fuserec.data.check import Findings
+from fuserec.data.cleaning.circumstances import clean_circumstances, context_columns
 from fuserec.data.cleaning.ids import EMPTY, TOO_LONG, Coded, coded, positions
 from fuserec.data.cleaning.numbers import Numbers, is_usual, numbers, rating_scale, times
 from fuserec.data.cleaning.options import CleaningOptions
@@ -35,7 +36,8 @@ class Events:
     frame : polars.DataFrame
         ``user`` and ``item`` int32 (:data:`NO_ITEM` for a search), ``kind`` uint8, ``rating`` and ``seconds``
         float32, ``time`` float64 (all three NaN where there is none), ``part`` uint8 (code of the split),
-        and ``text`` where there is any.
+        ``context.*`` for further columns (strings or float64, null where there is none), and ``text`` where there
+        is any.
     users, items : polars.Series of String
         What the codes stand for.
     scale : (low, high) or None
@@ -60,7 +62,8 @@ def clean_events(
     options : CleaningOptions
     findings : Findings
     """
-    table = _known_columns(raw.interactions, findings)
+    table = _known_columns(raw.interactions)
+    further = [name for name in raw.interactions.columns if name not in INTERACTION_COLUMNS]
     sieve = Sieve(table, _WHERE, findings)
     users = coded(table["user_id"], _WHERE, findings)
     items = coded(table["item_id"], _WHERE, findings)
@@ -86,6 +89,8 @@ def clean_events(
         "part": _parts(table, sieve),
     }
     frame = pl.DataFrame(columns)
+    if further:
+        frame = frame.with_columns(clean_circumstances(raw.interactions, further, findings))
     if texts is not None and worded.any():
         frame = frame.with_columns(texts.alias("text"))
     _drop_repeats(frame, raw.repeats, sieve)
@@ -94,10 +99,8 @@ def clean_events(
     )
 
 
-def _known_columns(table: pl.DataFrame, findings: Findings) -> pl.DataFrame:
-    """Return the columns that are read; the others are named. Missing items are filled up."""
-    other = [name for name in table.columns if name not in INTERACTION_COLUMNS]
-    findings.add("noted", "column that is not used", len(other), _WHERE, ", ".join(other))
+def _known_columns(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns with a role. Missing items are filled up."""
     if "item_id" not in table.columns:
         table = table.with_columns(pl.lit("").alias("item_id"))
     known = table.select([name for name in INTERACTION_COLUMNS if name in table.columns])
@@ -268,7 +271,7 @@ def _drop_repeats(frame: pl.DataFrame, repeats: bool, sieve: Sieve) -> None:
     has_text = "text" in frame.columns
     for rows, columns in (
         (timed, ["user", "item", "kind", "time"]),
-        (~timed, ["user", "item", "kind", "rating", "seconds"]),
+        (~timed, ["user", "item", "kind", *context_columns(frame), "rating", "seconds"]),
     ):
         if (columns[-1] == "seconds" and repeats) or not rows.any():
             continue

@@ -74,7 +74,7 @@ def clean(
         if listed is None
         else aligned(listed.table, listed.ids, items),
         clean_links(raw.links, items, findings),
-        clean_impressions(raw.impressions, findings),
+        clean_impressions(raw.impressions, items, findings),
         replace(raw.info, rating_scale=events.scale),
         raw.repeats,
     )

@@ -20,12 +20,26 @@ from fuserec.encoders.sentence import located
 from fuserec.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
+    from fuserec.neural.language.ranks import RankBudget
     from fuserec.run import RunOptions
 
 Family = Literal["encoder", "decoder", "encoder_decoder"]
 """BERT-like (reads both ways), GPT-like (reads forward), T5-like (only its encoder is used)."""
 
 Pooling = Literal["mean", "cls", "last"]
+
+TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+    "vocab.json",
+)
+"""Files that a tokenizer is read from; without any of them transformers makes up an empty one."""
+
+T5_ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
+"""Encoder-decoders of which the encoder can be loaded alone."""
 
 Tokens = tuple[list[int], list[int]]
 """Token ids of a text (or of a pair of texts), and which of the two each belongs to."""
@@ -71,6 +85,12 @@ class Backbone(nn.Module):
         self.family: Family = family
         self.pooling: Pooling = pooling
         self.max_length = max_length
+        self.budget: RankBudget | None = None
+        """Set by :func:`fuserec.neural.language.tuning.tune` where low ranks are handed out as training goes on."""
+
+    def penalty(self) -> torch.Tensor | float:
+        """Return what a method of tuning adds to the loss of a step (AdaLoRA: that directions are orthogonal)."""
+        return 0.0 if self.budget is None else self.budget.penalty()
 
     @property
     def dim(self) -> int:
@@ -95,10 +115,15 @@ class Backbone(nn.Module):
         length : int, optional
             Tokens read, at most; ``max_length`` where it is not given or longer.
         """
+        if not texts:
+            return []
         limit = min(length or self.max_length, self.max_length)
         whole = [_clean(text) for text in texts]
         others = None if second is None else [_clean(text) for text in second]
-        told = self.tokenizer(whole, others, truncation=True, max_length=limit, padding=False)
+        kinds = second is not None and getattr(self.model.config, "type_vocab_size", 0) > 1
+        told = self.tokenizer(
+            whole, others, truncation=True, max_length=limit, padding=False, return_token_type_ids=kinds
+        )
         ids: list[list[int]] = told["input_ids"]
         types = told.get("token_type_ids") or [[0] * len(row) for row in ids]
         blank = self._blank
@@ -125,6 +150,8 @@ class Backbone(nn.Module):
 
     def hidden(self, batch: Batch) -> torch.Tensor:
         """Return float (n, length, dim): a vector a token."""
+        if self.budget is not None and self.training and torch.is_grad_enabled():
+            self.budget.before_reading()
         words: dict[str, torch.Tensor] = {"input_ids": batch.ids, "attention_mask": batch.mask}
         if getattr(self.model.config, "type_vocab_size", 0) > 1:
             words["token_type_ids"] = batch.types
@@ -171,6 +198,21 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.
         return hidden[torch.arange(hidden.shape[0], device=hidden.device), mask.sum(dim=1) - 1]
     share = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
+
+
+@contextlib.contextmanager
+def enough_memory(lower: str) -> Iterator[None]:
+    """Turn a GPU that is out of memory into one line that says what to lower.
+
+    Parameters
+    ----------
+    lower : str
+        For example ``"batch_size (128) or max_length (64)"``.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ConfigError(f"the GPU has too little memory for this training: lower {lower}") from None
 
 
 def by_length(lengths: Sequence[int], budget: int) -> Iterator[np.ndarray]:
@@ -221,6 +263,11 @@ def open_backbone(
     folder = located(model, revision, run)
     with _quietly(transformers):
         config = _read(folder, "its configuration", transformers.AutoConfig.from_pretrained)
+        if not any((folder / name).is_file() for name in TOKENIZERS):
+            raise WeightsError(
+                f"the language model {folder.name}: its tokenizer is missing (one of {', '.join(TOKENIZERS)}): name a "
+                "whole folder"
+            )
         tokenizer = _read(folder, "its tokenizer", transformers.AutoTokenizer.from_pretrained)
         family = family_of(config)
         cls = _encoder_class(config, transformers) if family == "encoder_decoder" else transformers.AutoModel
@@ -237,7 +284,9 @@ def family_of(config: Any) -> Family:
     """Return how a configuration of transformers reads: both ways, forward, or as a T5's encoder does."""
     from transformers.models.auto import modeling_auto
 
-    if config.is_encoder_decoder:
+    if (
+        config.is_encoder_decoder or config.model_type in T5_ENCODERS
+    ):  # a saved encoder of one does not say so
         return "encoder_decoder"
     if config.model_type in modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return "encoder"
@@ -246,12 +295,11 @@ def family_of(config: Any) -> Family:
 
 def _encoder_class(config: Any, transformers: Any) -> Any:
     """Return the class that loads only the encoder of an encoder-decoder."""
-    names = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
-    if config.model_type not in names:
+    if config.model_type not in T5_ENCODERS:
         raise ConfigError(
             f"a model of type {config.model_type!r} is not supported: choose a BERT-, GPT- or T5-like one"
         )
-    return getattr(transformers, names[config.model_type])
+    return getattr(transformers, T5_ENCODERS[config.model_type])
 
 
 def _read(folder: Path, what: str, load: Any, **options: Any) -> Any:

@@ -8,12 +8,15 @@ import torch
 from torch import nn
 
 from fuserec.errors import ConfigError
+from fuserec.neural.language.ranks import RankBudget
 from fuserec.neural.language.tuning_config import TuningConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fuserec.neural.language.backbone import Backbone
+
+__all__ = ["TuningConfig", "blocks_of", "merged", "sizes", "tune"]
 
 ATTENTION: dict[str, list[str]] = {
     "bert": ["query", "value"],
@@ -103,6 +106,12 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
             blocks[place] = Adapter(block, backbone.dim, config.adapter_dim)
     elif config.method in ("lora", "adalora", "prefix", "soft_prompt"):
         backbone.model = _with_peft(backbone, config, steps)
+    if config.method == "adalora":
+        warm, last = _phases(steps)
+        every, total = max(1, steps // 50), max(steps, warm + last + 2)
+        backbone.budget = RankBudget(
+            backbone.model, config.rank, warm=warm, last=last, every=every, total=total
+        )
 
 
 def _train(parameters: Iterable[nn.Parameter]) -> None:
@@ -150,19 +159,24 @@ def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -
         "target_modules": targets,
         "lora_alpha": config.scale * config.rank,
         "lora_dropout": config.dropout,
+        "fan_in_fan_out": kind == "gpt2",  # its maps are stored turned round
     }
     if config.method == "lora":
         return peft.LoraConfig(r=config.rank, **shared)
-    warm, last = max(1, steps // 10), max(1, steps // 3)
+    warm, last = _phases(steps)
     return peft.AdaLoraConfig(
         init_r=config.rank + max(1, config.rank // 2),
         target_r=config.rank,
         tinit=warm,
         tfinal=last,
-        deltaT=max(1, steps // 50),
         total_step=max(steps, warm + last + 2),
         **shared,
     )
+
+
+def _phases(steps: int) -> tuple[int, int]:
+    """Return for how many steps AdaLoRA's budget stays at first, and in the end."""
+    return max(1, steps // 10), max(1, steps // 3)
 
 
 def sizes(module: nn.Module) -> tuple[int, int]:
@@ -178,5 +192,8 @@ def merged(backbone: Backbone) -> Backbone:
     """
     unload = getattr(backbone.model, "merge_and_unload", None)
     if unload is not None and not getattr(backbone.model, "active_peft_config", None).is_prompt_learning:  # type: ignore[union-attr]
+        if backbone.budget is not None:
+            backbone.budget.settle()
         backbone.model = unload()
+        backbone.budget = None
     return backbone

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fuserec.neural import losses
-from fuserec.neural.sequence_model import SequenceModel
+from fuserec.neural.sequence.model import SequenceModel
 from fuserec.neural.windows import Batch, Histories, newest
 
 Loss = Literal["softmax", "sampled_softmax", "gbce", "bpr"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,26 +11,23 @@ import torch
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_semantic import FittedTowers, told_by
-from fuserec.neural.semantic_examples import Examples, Reading, examples_of, held_apart, words_before
-from fuserec.neural.semantic_model import SemanticTask, TowerPlan, Towers
-from fuserec.neural.sequence_config import START
+from fuserec.neural.semantic.examples import Examples, Reading, examples_of, held_apart, words_before
+from fuserec.neural.semantic.fitted import FittedTowers, told_by
+from fuserec.neural.semantic.model import SemanticTask, TowerPlan, Towers
+from fuserec.neural.sequence.config import START
 from fuserec.neural.text_basis import TextBasis
-from fuserec.neural.training import Plan, train
+from fuserec.neural.training import Plan, epoch_seconds, train
 from fuserec.numerics.hashing import normal_rows, reseed
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.semantic_config import SemanticSoftmaxConfig
+    from fuserec.neural.semantic.config import SemanticSoftmaxConfig
     from fuserec.run import RunOptions
 
 log = logging.getLogger("fuserec")
 
 NAME = "semantic_softmax"
-
-TRIAL_STEPS = 4
-"""Steps that are timed to tell how long an epoch takes."""
 
 
 def fit_semantic(
@@ -65,18 +61,7 @@ def seconds_per_epoch(
 ) -> float:
     """Return how long an epoch would take, from a few steps of towers that are thrown away."""
     with training(_seed(run), run.threads):
-        task, _ = prepared(config, data, features, run)
-        batches = task.batches(0)
-        optimizer = torch.optim.AdamW(task.model.parameters(), fused=True)
-        timed = batches[: TRIAL_STEPS + 1]
-        began = time.perf_counter()
-        for step, batch in enumerate(timed):
-            if step == 1:  # the first one also loads and allocates
-                began = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            task.loss(batch).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        return (time.perf_counter() - began) / max(1, len(timed) - 1) * len(batches)
+        return epoch_seconds(prepared(config, data, features, run)[0])
 
 
 def _seed(run: RunOptions) -> int:

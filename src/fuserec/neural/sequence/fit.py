@@ -13,11 +13,11 @@ from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.fitted_sequence import FittedSequence
 from fuserec.neural.items import Items, ItemVectors, items_of
-from fuserec.neural.next_item import LossPlan, NextItem
-from fuserec.neural.sequence_config import START, SequenceConfig
-from fuserec.neural.sequence_model import SequenceModel
+from fuserec.neural.sequence.config import START, SequenceConfig
+from fuserec.neural.sequence.fitted import FittedSequence
+from fuserec.neural.sequence.model import SequenceModel
+from fuserec.neural.sequence.next_item import LossPlan, NextItem
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.training import Plan, train
 from fuserec.neural.windows import Histories
@@ -114,10 +114,10 @@ def _key(config: SequenceConfig, data: Dataset, features: ItemFeatures, run: Run
 
 def _prepared(config: SequenceConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> Prepared:
     """Return the untrained model and its task."""
-    everything = _histories(data)
+    everything = histories_of(data, NAME)
     counts = np.bincount(everything.items, minlength=data.n_items)
     trained = np.flatnonzero(counts)
-    histories, held = _keep_some(everything, config.held_out, reseed(data.users.hashes, run.seed))
+    histories, held = keep_some(everything, config.held_out, reseed(data.users.hashes, run.seed))
     basis = None
     if config.item_vectors != "ids":
         basis = TextBasis.fit(features, config.text_dim, config.reads, run.rng(f"{NAME} text"))
@@ -180,20 +180,20 @@ def untrained(config: SequenceConfig, items: Items) -> SequenceModel:
     return SequenceModel(items, inner, config.embedding_dim, masked=masked)
 
 
-def _histories(data: Dataset) -> Histories:
+def histories_of(data: Dataset, name: str) -> Histories:
     """Return what people took, without what they disliked."""
     rows = data.interactions
     liked = rows.weight > 0
     counts = np.bincount(rows.user[liked], minlength=data.n_users)
     if not (counts > 1).any():
         raise DataError(
-            f"{NAME}: no history holds two events, there is no order to learn: leave this part out"
+            f"{name}: no history holds two events, there is no order to learn: leave this part out"
         )
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Histories(indptr, rows.item[liked].astype(np.int64))
 
 
-def _keep_some(
+def keep_some(
     histories: Histories, most: int, order: np.ndarray
 ) -> tuple[Histories, tuple[Histories, np.ndarray] | None]:
     """Return the histories without the last event of a few, and those few with that event as what is asked.

@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional
 
 from fuserec.neural import losses
-from fuserec.neural.fitted_semantic import target_scale
 from fuserec.neural.items import Ids
-from fuserec.neural.semantic_examples import Bags, Examples, Reading
+from fuserec.neural.semantic.examples import Bags, Examples, Reading
+from fuserec.neural.semantic.fitted import target_scale
 
 Targets = Literal["text", "ids", "sum"]
 History = Literal["items", "content", "both"]

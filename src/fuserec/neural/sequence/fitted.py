@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.neural import plain
-from fuserec.neural.sequence_config import START, SequenceConfig
+from fuserec.neural.sequence.config import START, SequenceConfig
 from fuserec.neural.text_basis import TextBasis
 from fuserec.neural.windows import newest
 

@@ -1,0 +1,335 @@
+"""``fuserec models tune``, ``compress`` and ``compare``: a text encoder that is adapted to a catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fuserec.cli.checkpoints import Checkpoints, checkpoints
+from fuserec.cli.fit import say_cleaning
+from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, encoded, out_file
+from fuserec.errors import ConfigError, RequestError
+
+if TYPE_CHECKING:
+    from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
+    from fuserec.evaluation.statistics import Estimate
+
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
+Split = Annotated[
+    str, typer.Option("--split", help="As in `evaluate`: only its training part is seen; none sees all rows.")
+]
+Share = Annotated[float, typer.Option("--share", help="What the split holds out, as in `evaluate`.")]
+
+Columns = Annotated[
+    str | None, typer.Option("--columns", help="Columns of an item's text, divided by commas.")
+]
+
+
+def tune(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
+    base: Annotated[
+        str, typer.Option("--base", help="minilm, a folder of a language model, or a name on the hub.")
+    ] = "minilm",
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Settings of the training (TOML).")
+    ] = None,
+    objective: Annotated[str | None, typer.Option("--objective", help="pairs, masked or causal.")] = None,
+    query: Annotated[str | None, typer.Option("--query", help="item, events or titles (pairs).")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", help="full, last_layers, biases, lora or adalora."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples.")] = None,
+    max_pairs: Annotated[int | None, typer.Option("--max-pairs", help="Pairs of an epoch.")] = None,
+    columns: Columns = None,
+    split: Split = "last-out",
+    share: Share = 0.1,
+    format: Format = "folder",
+    resumable: Checkpoints = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Adapt a text encoder to a catalogue, and write it as a folder that a configuration can name."""
+    screen = Screen(json, quiet, debug)
+    from fuserec.neural import require
+
+    require("tuning a language model")
+    from fuserec.data.readers import read
+    from fuserec.neural.language.adapt import adapt
+    from fuserec.neural.language.adapt.folder import check_destination, megabytes
+
+    check_destination(out)
+    given = {"objective": objective, "query": query, "epochs": epochs, "max_pairs": max_pairs}
+    told = _settings(config, given, method, columns)
+    protocol = split_of(split, share)
+    kept = resumable or out.with_name(f"{out.name}.checkpoints")
+    with (
+        checkpoints(kept) as folder_of_checkpoints,
+        screen.working(
+            f"tuned and written to {out}",
+            seed=seed,
+            threads=threads,
+            device=device,
+            checkpoints=folder_of_checkpoints,
+        ) as run,
+    ):
+        dataset, report = read(folder, format)
+        say_cleaning(screen, report)
+        adapted = adapt(dataset, told, run, base=base, split=protocol)
+        adapted.save(out)
+    facts = {"folder": str(out), "megabytes": round(megabytes(out), 1), **adapted.facts}
+    screen.result(facts, *([] if screen.json else [_summary(facts)]))
+
+
+def compress(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model folder, or minilm.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
+    form: Annotated[str | None, typer.Option("--form", help="int8, layers or pruned.")] = None,
+    layers: Annotated[
+        int | None, typer.Option("--layers", help="layers: how many stay; by default half.")
+    ] = None,
+    amount: Annotated[float | None, typer.Option("--pruned", help="pruned: share of the weights.")] = None,
+    student: Annotated[
+        str | None, typer.Option("--student", help="A smaller model that learns from MODEL instead.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The dataset folder on whose texts it is taught again.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes of teaching; 0: none.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="More settings (TOML).")] = None,
+    columns: Columns = None,
+    split: Split = "last-out",
+    share: Share = 0.1,
+    format: Format = "folder",
+    resumable: Checkpoints = None,
+    device: Device = "cpu",
+    seed: Seed = 0,
+    threads: Threads = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a smaller form of a text encoder: int8, fewer layers, pruned, or a student taught by it."""
+    screen = Screen(json, quiet, debug)
+    from fuserec.neural import require
+
+    require("compressing a language model")
+    from fuserec.data.readers import read
+    from fuserec.neural.language.adapt import CompressConfig
+    from fuserec.neural.language.adapt import compress as write_smaller
+    from fuserec.neural.language.adapt.folder import check_destination, megabytes
+
+    check_destination(out)
+    given = {"form": form, "layers": layers, "share": amount, "epochs": epochs}
+    told = CompressConfig.parse(_values(config, given, columns), _place(config, "models compress"))
+    protocol = split_of(split, share)
+    kept = resumable or out.with_name(f"{out.name}.checkpoints")
+    with (
+        checkpoints(kept) as folder_of_checkpoints,
+        screen.working(
+            f"compressed and written to {out}",
+            seed=seed,
+            threads=threads,
+            device=device,
+            checkpoints=folder_of_checkpoints,
+        ) as run,
+    ):
+        dataset = None if data is None else read(data, format)[0]
+        facts = write_smaller(model, out, told, run, data=dataset, split=protocol, student=student)
+    value = {"folder": str(out), "megabytes": round(megabytes(out), 1), **facts}
+    screen.result(value, *([] if screen.json else [_compressed(value)]))
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="minilm, a folder or a name on the hub; with :float32 after it in full precision. May be given "
+            "again; the first is what the others are compared with.",
+        ),
+    ],
+    split: Annotated[str, typer.Option("--split", help="As in `evaluate`.")] = "last-out",
+    share: Share = 0.1,
+    columns: Columns = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
+    ] = None,
+    format: Format = "folder",
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure text encoders side by side, each as a content scorer alone: accuracy, size, speed, what is kept."""
+    printed = json is not None and str(json) == "-"
+    screen = Screen(printed, quiet, debug)
+    if json is not None and not printed:
+        out_file(json, "--json")
+    from fuserec.data.readers import read
+    from fuserec.data.splits import SplitConfig
+    from fuserec.encoders.text import TextConfig
+    from fuserec.evaluation.encoders import compare_encoders, encoder_named, model_name
+
+    wanted = [encoder_named(name) for name in model]
+    named = {model_name(config): config for config in wanted}
+    if len(named) < len(wanted):
+        raise RequestError("--model: two encoders have the same name; rename one of the folders")
+    protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+    text = TextConfig(columns=None if columns is None else tuple(listed(columns)))
+    with screen.working("compared", seed=seed, threads=threads) as run:
+        dataset, _ = read(folder, format)
+        found = compare_encoders(dataset, named, split=protocol, text=text, run=run)
+    value = found.to_json()
+    if json is not None and not printed:
+        json.write_text(encoded(value), encoding="utf-8")
+        screen.remark(f"written: {json}")
+    for note in found.notes:
+        screen.remark(f"note: {note}")
+    screen.result(value, *([] if screen.json else comparison_tables(found)))
+
+
+def split_of(split: str, share: float) -> SplitConfig | None:
+    """Return the split of the options; None for ``none``."""
+    from fuserec.data.splits import SplitConfig
+
+    if split == "none":
+        return None
+    return SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+
+
+def listed(columns: str) -> list[str]:
+    """Return the names that stand between commas."""
+    return [name.strip() for name in columns.split(",") if name.strip()]
+
+
+def _settings(path: Path | None, given: dict[str, Any], method: str | None, columns: str | None) -> Any:
+    """Return the settings of a training: those of the file, and on top of them those of the options."""
+    from fuserec.neural.language.adapt import AdaptConfig
+
+    values = _values(path, given, columns)
+    if method is not None:
+        values["tuning"] = {**values.get("tuning", {}), "method": method}
+    return AdaptConfig.parse(values, _place(path, "models tune"))
+
+
+def _values(path: Path | None, given: dict[str, Any], columns: str | None) -> dict[str, Any]:
+    """Return what a file says, and on top of it the options that are given."""
+    values = {} if path is None else read_toml(path)
+    values |= {name: value for name, value in given.items() if value is not None}
+    if columns is not None:
+        values["text"] = {**values.get("text", {}), "columns": listed(columns)}
+    return values
+
+
+def _place(path: Path | None, command: str) -> str:
+    """Return where settings come from, for errors."""
+    return command if path is None else f"{command}, {path}"
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        Where it cannot be read.
+    """
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise ConfigError(f"{path}: cannot be read as TOML ({fault})") from None
+
+
+def _summary(facts: dict[str, Any]) -> Any:
+    """Return what a tuned model is, for the screen."""
+    from fuserec.cli.show import pairs
+
+    figures, config = facts["figures"], facts["config"]
+    what = f"{config['objective']}" + (f" ({config['query']})" if config["objective"] == "pairs" else "")
+    kept = figures["kept"]
+    rows = [
+        ("model", facts["folder"]),
+        ("base", facts["base"]["name"]),
+        ("learnt from", what),
+        (
+            "trained",
+            f"{config['tuning']['method']}: {figures['parameters_trained']:,} of {figures['parameters']:,}",
+        ),
+        ("training", f"{figures['seconds']:.0f} s, {figures['epochs']} epochs, {figures['steps']:,} steps"),
+        ("on held-out people", " ".join(f"{value:.4f}" for value in figures["held_out"])),
+        ("size", f"{facts['megabytes']:.1f} MB"),
+        ("similarity kept", f"{kept['general']:.3f} of sentences, {kept['catalogue']:.3f} of the catalogue"),
+        ("agrees with people", f"{kept['graded']:.3f}, before {kept['graded_before']:.3f}"),
+        ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
+    ]
+    return pairs(rows)
+
+
+def _compressed(value: dict[str, Any]) -> Any:
+    """Return what a smaller model is, for the screen."""
+    from fuserec.cli.show import figures, pairs
+
+    step = {name: told for name, told in value["compression"][-1].items() if told is not None}
+    rows = [("model", value["folder"]), ("size", f"{value['megabytes']:.1f} MB"), *figures(step, 2)]
+    return pairs([*rows, ("read it by", f'[features.sentence] model = "{value["folder"]}"')])
+
+
+def comparison_tables(found: EncoderComparison) -> list[Any]:
+    """Return a comparison of encoders for the screen: accuracy first, then what it costs and keeps."""
+    from fuserec.cli.show import plain_table
+
+    accuracy = plain_table(
+        "encoder", "NDCG@10", "recall@10", "AUC", "against the first", "whitening, recency"
+    )
+    cost = plain_table(
+        "encoder", "trained", "of", "training", "MB", "ms/text", "ms/request", "gain/ms", "kept", "graded"
+    )
+    for name, one in found.encoders.items():
+        chosen = f"{'auto' if one.exponent is None else one.exponent}, {one.recency}"
+        figures = [_interval(one.metrics[key]) for key in ("ndcg@10", "recall@10", "auc")]
+        accuracy.add_row(name, *figures, _gain(one), chosen)
+        trained = ["" if value is None else f"{value:,}" for value in (one.trained, one.parameters)]
+        seconds = "" if one.training_s is None else f"{one.training_s:.0f} s"
+        cost.add_row(
+            name,
+            *trained,
+            seconds,
+            f"{one.megabytes:.1f}",
+            f"{one.ms_text:.2f}",
+            f"{one.ms_request:.1f}",
+            "" if one.gain is None else f"{100 * one.gain_per_ms:+.1f} %",
+            f"{one.kept['general']:.3f} / {one.kept['catalogue']:.3f}",
+            f"{one.kept['graded']:.3f}",
+        )
+    return [accuracy, cost]
+
+
+def _interval(figure: Estimate) -> str:
+    """Return a figure with its interval."""
+    if figure.value is None:
+        return ""
+    ends = "" if figure.low is None else f" ({figure.low:.4f} to {figure.high:.4f})"
+    return f"{figure.value:.4f}{ends}"
+
+
+def _gain(one: EncoderResult) -> str:
+    """Return by how much an encoder is better than the first one, with the interval of the paired difference."""
+    if one.gain is None or one.gain.difference is None:
+        return ""
+    ends = "" if one.gain.low is None else f" ({one.gain.low:+.4f} to {one.gain.high:+.4f})"
+    return f"{100 * one.relative:+.1f} %{ends}"

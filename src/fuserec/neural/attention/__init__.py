@@ -1,0 +1,1 @@
+"""Attention over the history: what each event of it weighs."""

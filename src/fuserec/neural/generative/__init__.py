@@ -1,0 +1,1 @@
+"""Generative retrieval: ids spelt digit by digit."""

@@ -1,0 +1,1 @@
+"""Joint training: a content loss, a deep model and a feedback model."""

@@ -1,0 +1,1 @@
+"""Meta-learning: a head that a few events make one person's own."""

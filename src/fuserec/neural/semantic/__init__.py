@@ -1,0 +1,1 @@
+"""The semantic softmax: two towers, by ids and by meaning."""

@@ -1,0 +1,1 @@
+"""Sequence models: a history read in its order."""

@@ -1,0 +1,195 @@
+"""``fuserec models tune``, ``compress`` and ``compare``: from a folder of data to encoders that are measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+pytest.importorskip("ctranslate2")
+
+from fuserec.testing.language import tiny_model
+
+WORDS = [
+    "poem",
+    "map",
+    "number",
+    "verses",
+    "on",
+    "love",
+    "and",
+    "loss",
+    "charts",
+    "coasts",
+    *map(str, range(12)),
+]
+SETTINGS = """
+epochs = 2
+batch_size = 16
+learning_rate = 2e-3
+
+[tuning]
+method = "full"
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FUSEREC_CACHE", str(tmp_path / "cache"))
+    return tiny_model(tmp_path / "base", "bert", WORDS)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    path = tmp_path / "tuning.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+class TestTune:
+    def test_from_data_to_a_folder_that_evaluate_reads(self, cli, small, base, settings, tmp_path):
+        out = tmp_path / "tuned"
+        told = cli("models", "tune", small, "--out", out, "--base", base, "-c", settings, "--json").json
+        assert told["folder"] == str(out)
+        assert told["config"]["tuning"]["method"] == "full"
+        assert told["figures"]["epochs"] == 2
+        assert not out.with_name("tuned.checkpoints").exists()
+        config = tmp_path / "with.toml"
+        config.write_text(f'[features.sentence]\nmodel = "{out}"\n[parts.content]\n')
+        honest = cli("evaluate", small, "-c", config, "--json", "-")
+        assert "was tuned on" not in honest.err
+        assert honest.json["models"]["content"]["metrics"]["ndcg@10"]["value"] > 0
+        leaky = cli("evaluate", small, "-c", config, "--split", "random", "--json", "-")
+        assert leaky.err.count("was tuned on the split last-out") == 1
+        assert any("was tuned on" in note for note in leaky.json["notes"])
+
+    def test_options_stand_above_the_file(self, cli, small, base, settings, tmp_path):
+        options = [
+            "--method",
+            "lora",
+            "--epochs",
+            1,
+            "--max-pairs",
+            32,
+            "--columns",
+            "title",
+            "--split",
+            "none",
+        ]
+        told = cli(
+            "models", "tune", small, "-o", tmp_path / "t", "--base", base, "-c", settings, *options, "--json"
+        ).json
+        assert (told["config"]["tuning"]["method"], told["config"]["epochs"]) == ("lora", 1)
+        assert told["config"]["text"]["columns"] == ["title"]
+        assert told["config"]["batch_size"] == 16
+        assert told["seen"][0]["split"] == {"protocol": "none"}
+
+    def test_people_see_what_came_of_it(self, cli, small, base, settings, tmp_path):
+        shown = cli("models", "tune", small, "-o", tmp_path / "t", "--base", base, "-c", settings).out
+        assert "similarity kept" in shown
+        assert "[features.sentence] model =" in shown
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--method", "lore"], "did you mean 'lora'"),
+            (["--objective", "mask"], "did you mean 'masked'"),
+            (["--objective", "causal"], "choose masked or pairs"),
+            (["--method", "adapters"], "cannot be merged"),
+            (["--split", "last"], "did you mean 'last-out'"),
+            (["--columns", "titel"], "did you mean 'title'"),
+            (["--base", "./nowhere"], "there is no folder"),
+        ],
+    )
+    def test_faults_are_one_line_and_write_nothing(self, cli, small, base, tmp_path, options, said):
+        first = [] if "--base" in options else ["--base", base]
+        assert said in cli("models", "tune", small, "--out", tmp_path / "t", *first, *options).fault
+        assert not (tmp_path / "t").exists()
+
+    def test_a_folder_that_exists_is_refused(self, cli, small, base):
+        assert "exists" in cli("models", "tune", small, "--out", base, "--base", base).fault
+
+
+class TestCompress:
+    def test_each_form_is_written_and_shown(self, cli, small, base, tmp_path):
+        for form in ("int8", "layers", "pruned"):
+            out = tmp_path / form
+            done = cli("models", "compress", base, "--out", out, "--form", form, "--epochs", 0)
+            assert done.status == 0, done.err
+            assert "read it by" in done.out
+            assert json.loads((out / "fuserec-tuning.json").read_text())["compression"][0]["form"] == form
+
+    def test_it_is_taught_on_data(self, cli, small, base, tmp_path):
+        options = ["--form", "layers", "--layers", 1, "--data", small, "--epochs", 2]
+        told = cli("models", "compress", base, "--out", tmp_path / "x", *options, "--json").json
+        assert told["compression"][0]["taught_by"] == "vectors"
+
+    def test_faults(self, cli, base, tmp_path):
+        assert (
+            "did you mean 'layers'"
+            in cli("models", "compress", base, "-o", tmp_path / "x", "--form", "layer").fault
+        )
+        assert "--data" in cli("models", "compress", base, "-o", tmp_path / "x", "--form", "layers").fault
+
+
+class TestCompare:
+    def test_encoders_stand_side_by_side(self, cli, small, base, settings, tmp_path):
+        cli("models", "tune", small, "--out", tmp_path / "tuned", "--base", base, "-c", settings)
+        cli("models", "compress", tmp_path / "tuned", "--out", tmp_path / "tuned-int8")
+        models = [
+            "-m",
+            base,
+            "-m",
+            tmp_path / "tuned",
+            "-m",
+            f"{tmp_path / 'tuned'}:float32",
+            "-m",
+            tmp_path / "tuned-int8",
+        ]
+        done = cli("models", "compare", small, *models, "--json", tmp_path / "found.json")
+        assert done.status == 0, done.err
+        assert "NDCG@10" in done.out
+        found = json.loads((tmp_path / "found.json").read_text())
+        encoders = found["encoders"]
+        assert list(encoders) == ["base", "tuned", "tuned:float32", "tuned-int8"]
+        first, tuned, exact, int8 = encoders.values()
+        assert first["gain"] is None
+        assert first["kept"]["catalogue"] == pytest.approx(1.0)
+        assert -1 <= tuned["kept"]["catalogue"] < 1
+        assert tuned["gain"]["users"] == 30
+        assert tuned["gain"]["low"] <= tuned["gain"]["difference"] <= tuned["gain"]["high"]
+        mean = tuned["metrics"]["ndcg@10"]["value"] - first["metrics"]["ndcg@10"]["value"]
+        assert tuned["gain"]["difference"] == pytest.approx(mean)
+        assert tuned["relative"] == pytest.approx(mean / first["metrics"]["ndcg@10"]["value"])
+        assert tuned["gain_per_ms"] == pytest.approx(tuned["relative"] / tuned["ms_request"])
+        assert tuned["trained"] > 0
+        assert first["trained"] is None
+        assert int8["metrics"] == tuned["metrics"]  # the same numbers, converted before or now
+        assert exact["megabytes"] > 2 * int8["megabytes"]
+        assert all(0 <= one["metrics"]["auc"]["value"] <= 1 for one in encoders.values())
+
+    def test_an_encoder_that_saw_the_test_is_told(self, cli, small, base, settings, tmp_path):
+        cli(
+            "models", "tune", small, "-o", tmp_path / "all", "--base", base, "-c", settings, "--split", "none"
+        )
+        done = cli("models", "compare", small, "-m", base, "-m", tmp_path / "all")
+        assert done.err.count("was tuned on all rows") == 1
+
+    @pytest.mark.parametrize(
+        ("models", "said"),
+        [
+            (["base:int4"], "float32, int8"),
+            (["./nowhere"], "there is no folder"),
+            (["base", "base"], "the same name"),
+        ],
+    )
+    def test_faults(self, cli, small, base, models, said):
+        named = [
+            str(base) + each.removeprefix("base") if each.startswith("base") else each for each in models
+        ]
+        options = [part for each in named for part in ("-m", each)]
+        assert said in cli("models", "compare", small, *options).fault

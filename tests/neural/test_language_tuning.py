@@ -1,0 +1,242 @@
+"""Ways of tuning: each trains what it says and nothing else, starts where the model was, and merges into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_language import RUN, WORDS, Calls
+
+from fuserec.errors import ConfigError
+from fuserec.run import CancelledError
+
+torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+from fuserec.neural.checkpoints import Checkpoint  # noqa: E402
+from fuserec.neural.language.backbone import open_backbone  # noqa: E402
+from fuserec.neural.language.ranks import RankBudget  # noqa: E402
+from fuserec.neural.language.tuning import TuningConfig, blocks_of, merged, sizes, tune  # noqa: E402
+from fuserec.neural.training import Plan, train  # noqa: E402
+from fuserec.testing.language import tiny_model  # noqa: E402
+
+TEXTS = ["red0 blue0", "oak1 sea1 w3", "red2", "w1 w2 w3 w4 w5"]
+STEPS = 30
+
+METHODS = {
+    "full": lambda name: True,
+    "last_layers": lambda name: (
+        any(part in name for part in (".layer.1.", ".block.1.", ".h.1."))
+        or name.startswith("model.ln_f")
+        or "final_layer_norm" in name
+    ),
+    "biases": lambda name: name.endswith("bias") or "norm" in name.lower() or "ln_" in name,
+    "lora": lambda name: "lora_" in name,
+    "adalora": lambda name: "lora_" in name,
+    "adapters": lambda name: (
+        any(part in name for part in (".down.", ".up.")) or name.split(".")[-2] == "norm"
+    ),
+    "frozen": lambda name: False,
+}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    return {kind: tiny_model(root / kind, kind, WORDS) for kind in ("bert", "gpt2", "qwen2", "t5")}
+
+
+def made(folder, method, **changes):
+    """Return a backbone that is ready to be trained."""
+    torch.manual_seed(0)
+    backbone = open_backbone(str(folder), RUN)
+    tune(backbone, TuningConfig(method=method, **changes), STEPS)
+    return backbone
+
+
+def stepped(backbone, steps=3, rate=1e-2):
+    """Train towards a fixed vector for a few steps."""
+    trained = [p for p in backbone.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=rate)
+    batch = backbone.batch(backbone.tokens(TEXTS))
+    backbone.train()
+    for _ in range(steps):
+        loss = (backbone(batch) - torch.linspace(-1, 1, backbone.dim)).square().sum() + backbone.penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    backbone.eval()
+    return backbone
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "t5"])
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_names_moves_and_nothing_else(folders, kind, method):
+    backbone = made(folders[kind], method, layers=1)
+    before = {name: p.detach().clone() for name, p in backbone.named_parameters()}
+    ours, every = sizes(backbone)
+    assert every == sum(p.numel() for p in before.values())
+    if method != "frozen":
+        stepped(backbone)
+    moved = {n for n, p in backbone.named_parameters() if not torch.equal(p, before[n])}
+    assert all(METHODS[method](name) for name in moved), sorted(moved)
+    assert (ours > 0) == (method != "frozen")
+    assert bool(moved) == (method != "frozen")
+    assert sum(before[name].numel() for name in moved) <= ours
+    if method == "full":
+        assert ours == every
+    elif method in ("lora", "adalora", "biases"):
+        assert ours < every / 3
+    untouched = [n for n in before if not METHODS[method](n)]
+    assert not any(dict(backbone.named_parameters())[n].requires_grad for n in untouched)
+
+
+class TestLowRank:
+    @pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2", "t5"])
+    @pytest.mark.parametrize("targets", ["attention", "all"])
+    def test_merged_it_is_the_same_model(self, folders, kind, targets):
+        backbone = stepped(made(folders[kind], "lora", targets=targets))
+        plain = open_backbone(str(folders[kind]), RUN).encode(TEXTS, RUN)
+        before = backbone.encode(TEXTS, RUN)
+        assert np.abs(before - plain).max() > 1e-3, "the updates do nothing: the test could not fail"
+        after = merged(backbone)
+        assert not any("lora" in name for name, _ in after.named_parameters())
+        np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
+
+    def test_adalora_merges_too(self, folders):
+        backbone = stepped(made(folders["bert"], "adalora", rank=2), steps=STEPS, rate=1e-3)
+        backbone.budget.settle()
+        before = backbone.encode(TEXTS, RUN)
+        after = merged(backbone)
+        assert after.budget is None
+        np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
+
+    def test_the_budget_falls_from_the_first_ranks_to_the_last(self, folders):
+        backbone = made(folders["bert"], "adalora", rank=4)
+        budget: RankBudget = backbone.budget
+        assert budget.ranks() == [6] * 4  # two layers, queries and values
+        asked = [budget.budget(step) for step in range(STEPS + 1)]
+        assert (asked[0], asked[-1]) == (24, 16)
+        assert asked == sorted(asked, reverse=True)
+        stepped(backbone, steps=STEPS + 1)
+        assert sum(budget.ranks()) == 16
+        kept = [budget.get_buffer(f"kept_{at}") for at in range(4)]
+        values = [p for name, p in sorted(backbone.named_parameters()) if "lora_E" in name]
+        budget.settle()
+        assert all(bool((value[~stay] == 0).all()) for value, stay in zip(values, kept, strict=True))
+        assert len(set(budget.ranks())) > 1  # ranks are handed out, not cut evenly
+
+    def test_texts_that_are_read_twice_in_a_step_are_one_step(self, folders):
+        backbone = made(folders["bert"], "adalora", rank=2).train()
+        batch = backbone.batch(backbone.tokens(TEXTS))
+        for _ in range(3):
+            (backbone(batch).sum() + backbone(batch).square().sum()).backward()
+        assert int(backbone.budget.get_buffer("step")) == 2  # the third is heard before the next reading
+        backbone.eval()
+        backbone(batch)
+        assert int(backbone.budget.get_buffer("step")) == 2
+
+    def test_directions_that_matter_are_kept(self):
+        class Update(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.lora_A = torch.nn.ParameterDict({"default": torch.nn.Parameter(torch.eye(3))})
+                self.lora_E = torch.nn.ParameterDict({"default": torch.nn.Parameter(torch.ones(3, 1))})
+                self.lora_B = torch.nn.ParameterDict({"default": torch.nn.Parameter(torch.eye(3))})
+
+            def forward(self, x):
+                return x @ (self.lora_A["default"] * self.lora_E["default"]).T @ self.lora_B["default"].T
+
+        update = Update()
+        budget = RankBudget(update, 1, warm=1, last=2, every=1, total=12, orthogonality=0.0)
+        budget.train()
+        rng = np.random.default_rng(0)
+        for _ in range(12):
+            x = torch.from_numpy(rng.normal(size=(8, 3)).astype(np.float32))
+            budget.before_reading()
+            loss = (update(x) * torch.tensor([0.0, 5.0, 0.1])).square().mean() + budget.penalty()
+            update.zero_grad()
+            loss.backward()
+        assert budget.get_buffer("kept_0").tolist() == [False, True, False]
+
+    def test_the_orthogonality_term(self):
+        module = torch.nn.Module()
+        for name, value in (
+            ("lora_A", 2 * torch.eye(2)),
+            ("lora_E", torch.ones(2, 1)),
+            ("lora_B", torch.eye(2)),
+        ):
+            setattr(module, name, torch.nn.ParameterDict({"default": torch.nn.Parameter(value)}))
+        budget = RankBudget(module, 1, warm=1, last=1, every=1, total=5, orthogonality=0.5)
+        # A·Aᵀ - I = 3·I, of norm 3·√2; B is orthogonal; the mean of both times a half.
+        assert budget.penalty().item() == pytest.approx(0.5 * 3 * 2**0.5 / 2)
+
+    def test_a_stopped_adalora_goes_on_as_if_nothing_had_happened(self, folders, tmp_path):
+        class Task:
+            def __init__(self, backbone):
+                self.model = backbone
+                self.batch = backbone.batch(backbone.tokens(TEXTS))
+
+            def batches(self, epoch):
+                return list(range(6))
+
+            def loss(self, batch):
+                return (self.model(self.batch) - 1).square().mean() + self.model.penalty()
+
+            def judge(self):
+                return None
+
+        plan = Plan("toy", 5, 1e-2)
+        whole = made(folders["bert"], "adalora", rank=2)
+        train(Task(whole), plan, RUN, Checkpoint(None, "toy", ""))
+        first, stop = made(folders["bert"], "adalora", rank=2), replace(RUN, cancel=Calls(17))
+        with pytest.raises(CancelledError):
+            train(Task(first), plan, stop, Checkpoint(tmp_path, "toy", "k"))
+        again = made(folders["bert"], "adalora", rank=2)
+        train(Task(again), plan, RUN, Checkpoint(tmp_path, "toy", "k"))
+        assert again.budget.ranks() == whole.budget.ranks()
+        for (name, a), b in zip(whole.state_dict().items(), again.state_dict().values(), strict=True):
+            assert torch.equal(a, b), name
+
+
+class TestAdapters:
+    @pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2", "t5"])
+    def test_they_start_as_the_identity(self, folders, kind):
+        plain = open_backbone(str(folders[kind]), RUN).encode(TEXTS, RUN)
+        adapted = made(folders[kind], "adapters", adapter_dim=8)
+        np.testing.assert_allclose(adapted.encode(TEXTS, RUN), plain, atol=1e-6)
+        assert np.abs(stepped(adapted).encode(TEXTS, RUN) - plain).max() > 1e-3
+
+
+class TestPrompts:
+    @pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
+    @pytest.mark.parametrize("kind", ["bert", "t5"])
+    def test_they_refuse_what_does_not_read_forward(self, folders, method, kind):
+        with pytest.raises(ConfigError, match=r"for GPT-like models only.*choose lora"):
+            made(folders[kind], method)
+
+    @pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
+    @pytest.mark.parametrize("kind", ["gpt2", "qwen2"])
+    def test_only_what_stands_before_the_text_is_trained(self, folders, method, kind):
+        backbone = made(folders[kind], method, virtual_tokens=4)
+        names = {name for name, p in backbone.named_parameters() if p.requires_grad}
+        assert all("prompt_encoder" in name for name in names), names
+        before = backbone.encode(TEXTS, RUN)
+        alone = np.vstack([backbone.encode([text], RUN) for text in TEXTS])
+        np.testing.assert_allclose(before, alone, atol=1e-4)
+        after = stepped(backbone, rate=0.1).encode(TEXTS, RUN)
+        assert after.shape == (4, 32)
+        assert np.abs(after - before).max() > 1e-4
+
+
+def test_the_last_layers_are_as_many_as_asked(folders):
+    one = sizes(made(folders["bert"], "last_layers", layers=1))[0]
+    assert sizes(made(folders["bert"], "last_layers", layers=2))[0] == 2 * one
+    assert len(blocks_of(open_backbone(str(folders["bert"]), RUN).model)) == 2
+
+
+def test_a_model_without_layers_is_refused():
+    with pytest.raises(ConfigError, match="no list of layers"):
+        blocks_of(torch.nn.Linear(2, 2))
