@@ -16,8 +16,8 @@ from fuserec.fusion.config import FusionConfig
 from fuserec.scorers import SCORERS, create
 from fuserec.testing import CHECKS, Subject, sentence_vectors, small_dataset
 from fuserec.testing.contract import subject_of
+from fuserec.testing.language import tiny_model
 from fuserec.testing.meaning import own_row_is_left_out
-from fuserec.testing.tiny_model import tiny_language_model
 
 EXACT = ("popularity", "cooccurrence", "ease", "item_knn", "content")
 FUSED = {
@@ -57,7 +57,13 @@ def language_pair(**options: object) -> dict[str, object]:
         "head_dim": 8,
         "held_out": 5,
     }
-    return {"model": str(tiny_language_model(folder, words)), **tiny, **options}
+    return {
+        "model": str(
+            tiny_model(folder, "bert", " ".join(words).lower().replace(",", " ").replace(".", " ").split())
+        ),
+        **tiny,
+        **options,
+    }
 
 
 @cache

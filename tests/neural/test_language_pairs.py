@@ -10,31 +10,32 @@ import pytest
 from fuserec.encoders.text import TextConfig, item_text
 from fuserec.errors import ConfigError
 from fuserec.neural.language.heads import head_class, known_heads
-from fuserec.neural.language.pair_config import LanguagePairConfig
-from fuserec.neural.language.pair_examples import PairSource, held_apart
-from fuserec.neural.language.pair_text import Descriptions, packed, unpacked
-from fuserec.neural.language.reader import Reader
+from fuserec.neural.language.pairs.config import LanguagePairConfig
+from fuserec.neural.language.pairs.examples import PairSource, held_apart
+from fuserec.neural.language.pairs.reader import Reader
+from fuserec.neural.language.pairs.text import Descriptions, packed, unpacked
 from fuserec.run import RunOptions
 from fuserec.testing import dataset_of, small_dataset
-from fuserec.testing.tiny_model import tiny_language_model
+from fuserec.testing.language import tiny_model
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
 pytest.importorskip("transformers", reason="the extra `deep` (transformers) is not installed")
 from fuserec.neural.language.backbone import open_backbone  # noqa: E402
 from fuserec.neural.language.heads.base import Labels, Perceptron, Similarity, binary_losses  # noqa: E402
-from fuserec.neural.language.pair_fit import kept_model  # noqa: E402
-from fuserec.neural.language.pair_model import PairModel, joint_of  # noqa: E402
-from fuserec.neural.language.pair_task import Pairing, PairTask, accuracy, best_threshold  # noqa: E402
+from fuserec.neural.language.pairs.fit import kept_model  # noqa: E402
+from fuserec.neural.language.pairs.model import PairModel, joint_of  # noqa: E402
+from fuserec.neural.language.pairs.task import Pairing, PairTask, accuracy, best_threshold  # noqa: E402
 
 RUN = RunOptions(seed=1, threads=1)
-FAMILIES = ("encoder", "decoder", "encoder_decoder")
+FAMILIES = {"bert": "encoder", "gpt2": "decoder", "t5": "encoder_decoder"}
 TEXTS = ("galaxy robot", "bread soup butter", "robot", "alibi witness police murder court", "")
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     place = tmp_path_factory.mktemp("tiny")
-    return {family: str(tiny_language_model(place / family, TEXTS, family)) for family in FAMILIES}
+    words = " ".join(TEXTS).split()
+    return {kind: str(tiny_model(place / kind, kind, words)) for kind in FAMILIES}
 
 
 def counted(texts):
@@ -57,7 +58,7 @@ def films(**options):
 def test_the_gradient_is_that_of_the_likelihood_by_the_parameters(folders, form):
     """∂L/∂θ = −(1/N) Σ [y/r − (1 − y)/(1 − r)] ∂r/∂θ, ∂r/∂θ by finite differences, in double precision."""
     torch.manual_seed(0)
-    backbone = open_backbone(folders["encoder"], RUN).double()
+    backbone = open_backbone(folders["bert"], RUN).double()
     config = LanguagePairConfig(form=form, head_dim=4, temperature=1.0)
     labels = {"match": Labels.of(np.zeros(1), np.ones(1, dtype=bool))}
     model = PairModel(backbone, labels, config).double().eval()
@@ -202,7 +203,12 @@ def test_negatives_are_drawn_and_nobody_has_taken_them():
     met = [(int(u), int(i)) in taken for u, row in zip(users, drawn, strict=True) for i in row if i >= 0]
     assert not any(met)
     assert (drawn >= 0).mean() > 0.95
-    assert np.isin(drawn[drawn >= 0], source.pool).all()
+    assert np.isin(drawn[drawn >= 0], source.drawn.items).all()
+    everything = dataset_of([[0, 1, 2], [0, 1]], 3, titles=["a", "b", "c"])
+    few = PairSource(
+        everything, described(everything), {"match": head_class("match").labels(everything)}, 0.0
+    )
+    assert few.negatives(np.array([1, 4]), 2, np.random.default_rng(0)).tolist() == [[-1, -1], [2, 2]]
     skewed = PairSource(data, described(data), {"match": head_class("match").labels(data)}, 1.0)
     popular = skewed.negatives(at, 3, np.random.default_rng(0))
     counts = data.item_counts
@@ -236,7 +242,7 @@ def test_accuracy_is_of_cases_and_the_threshold_moves_only_where_that_is_better(
 def test_the_softmax_of_a_batch_leaves_out_what_a_person_has_taken(folders):
     data = dataset_of([[0, 1], [0, 2], [3, 1]], 4, titles=["galaxy", "robot", "bread", "soup"])
     source = PairSource(data, described(data), {"match": head_class("match").labels(data)}, 0.5)
-    backbone = open_backbone(folders["encoder"], RUN)
+    backbone = open_backbone(folders["bert"], RUN)
     config = LanguagePairConfig(form="bi", loss="softmax")
     model = PairModel(backbone, source.labels, config).eval()
     task = PairTask(
@@ -254,29 +260,29 @@ def test_the_softmax_of_a_batch_leaves_out_what_a_person_has_taken(folders):
 # Answering
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_answers_equals_what_was_trained(folders, family):
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_what_answers_equals_what_was_trained(folders, kind):
     """Tokens, types, pooling and weights, by CTranslate2 and by PyTorch; a batch changes nothing."""
-    backbone = open_backbone(folders[family], RUN)
+    backbone = open_backbone(folders[kind], RUN)
     joint = joint_of(backbone)
     kept = kept_model(backbone, LanguagePairConfig())
     reader = Reader(kept, "float32", 64, 1)
-    assert (reader.why_torch is None) == (family == "encoder")
+    assert (reader.why_torch is None) == (kind == "bert")
     second = [joint + text for text in reversed(TEXTS)]
     assert reader.ids(TEXTS, list(reversed(TEXTS)), 12) == backbone.tokens(TEXTS, second, length=12)
-    assert kept.typed == (family == "encoder")
+    assert kept.typed == (kind == "bert")
     backbone.eval()
     with torch.no_grad():
         alone = backbone(backbone.batch(backbone.tokens(TEXTS))).numpy()
         pairs = backbone(backbone.batch(backbone.tokens(TEXTS, second))).numpy()
-    np.testing.assert_allclose(reader.vectors(TEXTS, limit=64), alone, atol=2e-5)
-    np.testing.assert_allclose(reader.vectors(TEXTS, list(reversed(TEXTS)), limit=64), pairs, atol=2e-5)
-    single = np.concatenate([reader.vectors([text], limit=64) for text in TEXTS])
-    np.testing.assert_allclose(reader.vectors(TEXTS, limit=64), single, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(reader.vectors(TEXTS, limit=40), alone, atol=2e-5)
+    np.testing.assert_allclose(reader.vectors(TEXTS, list(reversed(TEXTS)), limit=40), pairs, atol=2e-5)
+    single = np.concatenate([reader.vectors([text], limit=40) for text in TEXTS])
+    np.testing.assert_allclose(reader.vectors(TEXTS, limit=40), single, rtol=1e-5, atol=1e-6)
 
 
 def test_an_exported_model_is_a_folder_like_any_other(folders, tmp_path):
-    backbone = open_backbone(folders["encoder"], RUN)
+    backbone = open_backbone(folders["bert"], RUN)
     Reader(kept_model(backbone, LanguagePairConfig()), "float32", 64, 1).export(tmp_path)
     again = open_backbone(str(tmp_path), RUN)
     np.testing.assert_allclose(again.encode(TEXTS, RUN), backbone.encode(TEXTS, RUN), atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from fuserec.run import RunOptions
 from fuserec.testing import dataset_of
-from fuserec.testing.tiny_model import tiny_language_model
+from fuserec.testing.language import tiny_model
 
 RUN = RunOptions(seed=5, threads=1)
 TASTES = (
@@ -60,9 +61,15 @@ def with_profiles(data, said):
     return replace(data, user_table=pl.DataFrame({"text": said}, schema={"text": pl.String}))
 
 
-def tiny(folder, family="encoder", **shape):
-    """Return the folder of a tiny language model that knows the words of the tastes."""
-    return str(tiny_language_model(folder / family, [*WORDS, "taste", "0 1 2"], family, **shape))
+def tiny(folder, kind="bert"):
+    """Return the folder of a tiny language model that knows the words of the tastes, and drops nothing out."""
+    made = tiny_model(folder / kind, kind, [*WORDS, "taste", "0", "1", "2"])
+    told = json.loads((made / "config.json").read_text())
+    still = {
+        name: 0.0 for name in told if name.endswith(("dropout", "_pdrop", "dropout_prob", "dropout_rate"))
+    }
+    (made / "config.json").write_text(json.dumps({**told, **still}))
+    return str(made)
 
 
 def share_of(values, taste, among):

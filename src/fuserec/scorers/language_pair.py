@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from fuserec.neural import require
-from fuserec.neural.language.pair_config import LanguagePairConfig
+from fuserec.neural.language.pairs.config import LanguagePairConfig
 from fuserec.numerics.hashing import reseed
 from fuserec.scorers.base import Capabilities, Scorer, Scores, chosen, known
 from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.language.fitted_pair import FittedPair
+    from fuserec.neural.language.pairs.fitted import FittedPair
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -75,7 +75,7 @@ class LanguagePair(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         require("the scorer language_pair")
-        from fuserec.neural.language.pair_fit import fit_pairs
+        from fuserec.neural.language.pairs.fit import fit_pairs
 
         self._baseline = self._ids(train)
         self._model = fit_pairs(self.config, train, features, run, self._offsets(train))
@@ -109,7 +109,7 @@ class LanguagePair(Scorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the events that the time allows; a few steps are timed."""
         require("the scorer language_pair")
-        from fuserec.neural.language.pair_fit import seconds_per_event
+        from fuserec.neural.language.pairs.fit import seconds_per_event
 
         config, limit = self.config, time.monotonic() + seconds
         if seconds <= 0:
@@ -250,7 +250,7 @@ class LanguagePair(Scorer):
         return arrays, meta
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        from fuserec.neural.language.fitted_pair import FittedPair
+        from fuserec.neural.language.pairs.fitted import FittedPair
 
         self._model = FittedPair.from_state(self.config, arrays, meta)
         self._ties = arrays["ties"]

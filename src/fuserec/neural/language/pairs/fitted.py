@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fuserec.encoders.recent import RecentVectors
-from fuserec.neural.language.pair_text import Descriptions
-from fuserec.neural.language.reader import Kept, Reader
+from fuserec.neural.language.pairs.reader import Kept, Reader
+from fuserec.neural.language.pairs.text import Descriptions
 from fuserec.run import RunOptions
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.base import Vectors
     from fuserec.encoders.text import TextConfig
-    from fuserec.neural.language.pair_config import LanguagePairConfig
+    from fuserec.neural.language.pairs.config import LanguagePairConfig
     from fuserec.types import Arrays, Meta, State
 
 CHUNK = 4096

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from fuserec.encoders.base import WeightsError
-from fuserec.errors import ConfigError, DataError
+from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.language.backbone import Backbone, open_backbone
-from fuserec.neural.language.fitted_pair import FittedPair, NumericHead
+from fuserec.neural.language.backbone import Backbone, enough_memory, open_backbone
 from fuserec.neural.language.heads import head_class
 from fuserec.neural.language.heads.base import Labels
-from fuserec.neural.language.pair_examples import PairSource, held_apart
-from fuserec.neural.language.pair_model import PairModel, joint_of
-from fuserec.neural.language.pair_task import Pairing, PairTask, accuracy, best_threshold
-from fuserec.neural.language.pair_text import Descriptions
-from fuserec.neural.language.reader import Kept, Reader
+from fuserec.neural.language.pairs.examples import PairSource, held_apart
+from fuserec.neural.language.pairs.fitted import FittedPair, NumericHead
+from fuserec.neural.language.pairs.model import PairModel, joint_of
+from fuserec.neural.language.pairs.reader import Kept, Reader
+from fuserec.neural.language.pairs.task import Pairing, PairTask, accuracy, best_threshold
+from fuserec.neural.language.pairs.text import Descriptions
 from fuserec.neural.language.tuning import merged, sizes, tune
+from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import reseed
 
@@ -32,15 +31,12 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.language.pair_config import LanguagePairConfig
+    from fuserec.neural.language.pairs.config import LanguagePairConfig
     from fuserec.run import RunOptions
 
 log = logging.getLogger("fuserec")
 
 NAME = "language_pair"
-
-TRIAL_STEPS = 3
-"""Steps that are timed to tell how long an epoch takes."""
 
 MERGEABLE = ("full", "last_layers", "biases", "lora", "adalora", "frozen")
 
@@ -78,18 +74,10 @@ def fit_pairs(
         key = "" if run.checkpoints is None else _key(config, data, features, run)
         trained, every = sizes(task.model)
         log.info("%s: %s of %s weights are trained", NAME, f"{trained:,}", f"{every:,}")
-        try:
+        lower = f"batch_size ({config.batch_size}), user_length or item_length, or tune last_layers"
+        with enough_memory(lower):
             train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
             return _kept(config, task, run)
-        except torch.OutOfMemoryError:
-            raise ConfigError(_too_small(config)) from None
-
-
-def _too_small(config: LanguagePairConfig) -> str:
-    return (
-        f"{NAME}: the GPU's memory is too small for batch_size = {config.batch_size} with tuning = "
-        f"{config.tuning.method}: lower batch_size, user_length or item_length, or choose tuning.method = last_layers"
-    )
 
 
 def seconds_per_event(
@@ -102,18 +90,7 @@ def seconds_per_event(
     """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
     with training(_seed(run), run.threads):
         task = prepared(config, data, features, run, offsets)
-        optimizer = torch.optim.AdamW([p for p in task.model.parameters() if p.requires_grad])
-        timed = task.batches(0)[: TRIAL_STEPS + 1]
-        task.model.train()
-        began, seen = time.perf_counter(), 0
-        for step, batch in enumerate(timed):
-            if step == 1:  # the first one also loads and allocates
-                began, seen = time.perf_counter(), 0
-            optimizer.zero_grad(set_to_none=True)
-            task.loss(batch).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            seen += batch[0].size
-        return (time.perf_counter() - began) / max(1, seen), task.events
+        return seconds_per_epoch(task) / task.events, task.events
 
 
 def _seed(run: RunOptions) -> int:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.encoders.reading import stored_words
+from fuserec.neural.negatives import Negatives
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.neural.language.heads.base import Labels
-    from fuserec.neural.language.pair_text import Descriptions
+    from fuserec.neural.language.pairs.text import Descriptions
 
 TRIES = 8
 """How often a negative is drawn anew that its person has taken; after that the pair is left out."""
@@ -36,13 +37,9 @@ class PairSource:
     ) -> None:
         self.data, self.described, self.labels = data, described, labels
         rows, known = data.interactions, described.known
-        self.taken = np.unique(rows.user.astype(np.int64) * data.n_items + rows.item)
-        self.pool = np.flatnonzero((data.item_counts > 0) & known)
-        chances = np.power(np.maximum(data.item_counts[self.pool], 1).astype(np.float64), popularity)
-        self.chances = np.cumsum(chances / chances.sum()) if self.pool.size else chances
-        self.log_q = np.full(data.n_items, 0.0, np.float32)
+        self.drawn = Negatives.of(data.item_counts * known, popularity, rows.user, rows.item)
         counts = np.maximum(data.item_counts, 1).astype(np.float64)
-        self.log_q[:] = np.log(counts / counts.sum())
+        self.log_q = np.log(counts / counts.sum()).astype(np.float32)
         self.at = np.flatnonzero(self._told() & known[rows.item] & self._spoken_of())
 
     def _told(self) -> np.ndarray:
@@ -90,23 +87,14 @@ class PairSource:
 
     def negatives(self, at: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return int64 (n, count): items that the person of each event never met; -1 where none was found."""
-        base = np.repeat(self.data.interactions.user[at].astype(np.int64) * self.data.n_items, count)
-        drawn = np.full(base.size, -1, np.int64)
-        open_ = np.arange(base.size)
+        users = np.repeat(self.data.interactions.user[at], count)
+        found = np.full(users.size, -1, np.int64)
+        open_ = np.arange(users.size if self.drawn.items.size else 0)
         for _ in range(TRIES):
-            if not open_.size or not self.pool.size:
-                break
-            place = np.searchsorted(self.chances, rng.random(open_.size), side="right")
-            items = self.pool[np.minimum(place, self.pool.size - 1)]
-            free = ~self.met(base[open_] + items)
-            drawn[open_[free]] = items[free]
+            items, free = (array[:, 0] for array in self.drawn.draw(users[open_], 1, rng))
+            found[open_[free]] = items[free]
             open_ = open_[~free]
-        return drawn.reshape(at.size, count)
-
-    def met(self, keys: np.ndarray) -> np.ndarray:
-        """Return bool: whether user · n_items + item is among the events."""
-        place = np.minimum(np.searchsorted(self.taken, keys), self.taken.size - 1)
-        return np.asarray(self.taken[place] == keys)
+        return found.reshape(at.size, count)
 
 
 def held_apart(source: PairSource, count: int, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

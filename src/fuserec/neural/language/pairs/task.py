@@ -13,8 +13,8 @@ from torch import nn
 from fuserec.neural.language.heads.base import Similarity
 
 if TYPE_CHECKING:
-    from fuserec.neural.language.pair_examples import PairSource
-    from fuserec.neural.language.pair_model import PairModel, Read
+    from fuserec.neural.language.pairs.examples import PairSource
+    from fuserec.neural.language.pairs.model import PairModel, Read
 
 JUDGED = 64
 """Held-out events that are judged at once."""
@@ -117,7 +117,7 @@ class PairTask:
         """Return the weighted sum of the heads' mean losses."""
         made = self.paired(*batch, 0 if self.plan.loss == "softmax" else self.plan.negatives)
         read = self.pairs.read(made.users, made.of, [self.source.described.texts[i] for i in made.items])
-        total = read.pair.new_zeros(())
+        total = read.pair.new_zeros(()) + self.pairs.backbone.penalty()
         for name, weight in self.plan.weights.items():
             if name == "match" and self.plan.loss == "softmax":
                 losses = self._softmax(made, read)
@@ -165,10 +165,8 @@ class PairTask:
         )
         logits = body.matrix(u, v[:, dim : 2 * dim])
         logits = logits - torch.from_numpy(self.source.log_q[items]).to(logits)
-        users = self.source.data.interactions.user[made.at[liked]].astype(np.int64)
-        met = self.source.met((users[:, None] * self.source.data.n_items + items).ravel()).reshape(
-            liked.size, -1
-        )
+        users = self.source.data.interactions.user[made.at[liked]]
+        met = self.source.drawn.taken(users[:, None], items)
         met[np.arange(liked.size), own] = False
         logits = logits.masked_fill(torch.from_numpy(met).to(device), -torch.inf)
         return nn.functional.cross_entropy(logits, torch.from_numpy(own).to(device), reduction="none")

@@ -15,7 +15,7 @@ from fuserec.neural.language.heads import head_class
 from fuserec.neural.language.heads.base import Head, Labels, Perceptron, Similarity
 
 if TYPE_CHECKING:
-    from fuserec.neural.language.pair_config import Form, LanguagePairConfig
+    from fuserec.neural.language.pairs.config import Form, LanguagePairConfig
 
 
 @dataclass(frozen=True)
