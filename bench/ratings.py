@@ -41,6 +41,16 @@ DRAWS = 2000
 BETWEEN: dict[str, Any] = {"order": "shuffled", "context_columns": []}
 """For gaps in known ratings: a history reaches beyond the moment of the question, and so the time says nothing."""
 
+TEXT: dict[str, Any] = {
+    "form": "pair",
+    "heads": {"rating": 1.0},
+    "user_length": 64,
+    "item_length": 24,
+    "examples": 10_000,
+    "epochs": 1,
+}
+"""A modest setting: some minutes a fit on one core."""
+
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "item_knn": ("item_knn", {"values": "ratings"}),
     "user_knn": ("user_knn", {"values": "ratings"}),
@@ -50,6 +60,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "fm_ids": ("factorization_machine", BETWEEN | {"columns": "ids"}),
     "trees": ("trees", BETWEEN | {"turns": 2}),
     "trees_ids": ("trees", BETWEEN | {"turns": 2, "columns": "ids"}),
+    "language_pair": ("language_pair", TEXT),
+    "language_pair_text": ("language_pair", TEXT | {"rating_ids": False}),
 }
 """Name in the table to scorer and configuration; all else is the default."""
 

@@ -159,7 +159,7 @@ def load(folder: Path | str) -> Recommender:
             cls = scorer_class(entry["scorer"])
             settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
             parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
-        fused = fusion_of(config.fusion, parts).restored(*states["fusion"])
+        fused = fusion_of(config.fusion, parts).restored(*states["fusion"], features)
         facts, pending = dict(head["facts"]), tuple(head["pending"])
         fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, bool(head["histories"]))
     except (*_DAMAGE, ValidationError, pl.exceptions.PolarsError) as e:

@@ -58,16 +58,21 @@ class TextVectors:
     sentence : float32 (n, dim) or None
     present : bool (n,)
         Whether a query has any text.
+    words : tuple of str
+        The words themselves, one text a query, for scorers that read them with a language model of their own; empty
+        where only vectors are known.
     """
 
     lexical: sparse.csr_matrix
     sentence: np.ndarray | None
     present: np.ndarray
+    words: tuple[str, ...] = ()
 
     def take(self, rows: np.ndarray) -> TextVectors:
         """Return the vectors of some queries."""
         sentence = None if self.sentence is None else self.sentence[rows]
-        return TextVectors(self.lexical[rows], sentence, self.present[rows])
+        words = tuple(self.words[int(r)] for r in rows) if self.words else ()
+        return TextVectors(self.lexical[rows], sentence, self.present[rows], words)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@ class Words:
         rows += [(text, SEARCH_WEIGHT ** (age + 1)) for age, text in enumerate(reversed(recent))]
         return [(text, weight) for text, weight in rows if text.strip()]
 
+    def joined(self) -> str:
+        """Return the texts as one, what weighs most first."""
+        return ". ".join(text.strip() for text, _ in sorted(self.weighted(), key=lambda row: -row[1]))
+
 
 def with_words(q: QueryBatch, words: Sequence[Words], features: ItemFeatures, run: RunOptions) -> QueryBatch:
     """Return the queries with text vectors: the weighted sum of their texts' vectors, scaled to unit length."""
@@ -71,7 +75,8 @@ def with_words(q: QueryBatch, words: Sequence[Words], features: ItemFeatures, ru
     if read.sentence is not None:
         mixed = np.asarray(mix @ read.sentence, dtype=np.float32)
         sentence = mixed * _inverse(np.linalg.norm(mixed, axis=1))[:, None].astype(np.float32)
-    return replace(q, text=TextVectors(lexical, sentence, np.array([bool(r) for r in weighted], dtype=bool)))
+    present = np.array([bool(r) for r in weighted], dtype=bool)
+    return replace(q, text=TextVectors(lexical, sentence, present, tuple(w.joined() for w in words)))
 
 
 def _inverse(norms: np.ndarray) -> np.ndarray:

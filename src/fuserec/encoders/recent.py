@@ -6,16 +6,24 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from fuserec.encoders.base import Encoder, Vectors
+    from fuserec.encoders.base import Vectors
     from fuserec.run import RunOptions
 
 LIMIT = 4096
 """Vectors kept; the one unused for longest goes first. Of 384 dimensions they take 6 MB."""
+
+
+class Reads(Protocol):
+    """What makes vectors of texts: an encoder, or a model that has one."""
+
+    def encode(self, texts: Sequence[str], run: RunOptions) -> Vectors:
+        """Return float32 (len(texts), dim)."""
+        ...
 
 
 class RecentVectors:
@@ -32,7 +40,7 @@ class RecentVectors:
         self._kept: OrderedDict[bytes, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
-    def encode(self, encoder: Encoder, texts: Sequence[str], run: RunOptions) -> Vectors:
+    def encode(self, encoder: Reads, texts: Sequence[str], run: RunOptions) -> Vectors:
         """Return float32 (len(texts), dim), as ``encoder.encode`` gives them; only unknown texts are encoded.
 
         The encoder runs outside of the lock, so that two threads may read the same new text: equal vectors.

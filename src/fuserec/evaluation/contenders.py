@@ -262,7 +262,7 @@ class _Workshop:
                 with Meter() as meter:
                     form = fusion_of if fused else Blend  # any form tunes alike; the blend costs least
                     blend = form(entry.config.fusion, {name: m.scorer for name, m in members.items()})
-                    blend = blend.taught(ground.validation, self.run)
+                    blend = blend.taught(ground.validation, self.run, ground.features)
                 learning = meter.cost
                 members = {name: _tuned(m, blend.parts[name]) for name, m in members.items()}
         return _Team(entry, members, blend, _total(members, learning, whole.cost), ground)

@@ -43,5 +43,17 @@ def fusion_class(kind: str) -> type[Fusion]:
 
 
 def fusion_of(config: FusionConfig, parts: Mapping[str, Scorer]) -> Fusion:
-    """Return the fusion that a configuration names, over parts that are fitted or not."""
-    return fusion_class(config.kind)(config, parts)
+    """Return the fusion that a configuration names, over parts that are fitted or not.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind, and for a last stage that cannot be.
+    """
+    form = fusion_class(config.kind)
+    if config.last_stage.scorer is not None:
+        from fuserec.fusion.last_stage import last_scorer, rescored
+
+        last_scorer(config.last_stage.scorer)  # so that a wrong hyperparameter fails here, not after an hour
+        form = rescored(form)
+    return form(config, parts)

@@ -87,8 +87,11 @@ class Fusion(Scorer):
         self._set_items(train, run)
         self.decisions = tuple(spending.said)
 
-    def taught(self, held: Holdout, run: RunOptions) -> Self:
-        """Return the fusion of its fitted parts, learnt on held-out queries; the parts are not refitted."""
+    def taught(self, held: Holdout, run: RunOptions, features: ItemFeatures | None = None) -> Self:
+        """Return the fusion of its fitted parts, learnt on held-out queries; the parts are not refitted.
+
+        ``features`` are for a last stage, which is fitted here; others do without.
+        """
         other = type(self)(self.config, self.parts)
         other._teach(held, run, self.config)
         other._fitted = True
@@ -223,8 +226,11 @@ class Fusion(Scorer):
         }
         return arrays, {"figures": learnt.figures}
 
-    def restored(self, arrays: Arrays, meta: Meta) -> Self:
-        """Return the fusion of fitted parts with the numbers that :meth:`state` gave."""
+    def restored(self, arrays: Arrays, meta: Meta, features: ItemFeatures | None = None) -> Self:
+        """Return the fusion of fitted parts with the numbers that :meth:`state` gave.
+
+        ``features`` are for a last stage; others do without.
+        """
         other = type(self)(self.config, self.parts)
         other._restore(arrays, meta)
         other._fitted = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -69,6 +69,29 @@ class StackConfig(Settings):
     )
 
 
+class LastStageConfig(Settings):
+    """A last stage: a scorer that reads query and item together re-scores the best of the fusion."""
+
+    scorer: dict[str, Any] | None = Field(
+        default=None,
+        description="A part's table: `scorer` names it (language_pair where it does not), beside its hyperparameters. "
+        "Left out: no last stage.",
+    )
+    depth: int = Field(
+        default=50, ge=2, le=1000, description="How many of the fusion's best items are re-scored."
+    )
+    if_better: bool = Field(
+        default=True,
+        description="Keep the fusion as it is where the last stage, cross-fitted on validation, does not beat it.",
+    )
+    folds: int = Field(default=5, ge=2, description="Folds of users that it is cross-fitted over.")
+    max_queries: int = Field(default=1000, ge=20, description="Validation queries that it is tried on.")
+    refit: bool = Field(
+        default=False,
+        description="Fit it again on everything; else it stays as it was fitted without the validation events.",
+    )
+
+
 class FusionConfig(FusionLearning):
     """How the fusion combines its parts, how it learns, and what `fit` holds out for it."""
 
@@ -84,3 +107,6 @@ class FusionConfig(FusionLearning):
     cascade: CascadeConfig = Field(default=CascadeConfig(), description="For kind cascade.")
     mixed: MixedConfig = Field(default=MixedConfig(), description="For kind mixed.")
     stack: StackConfig = Field(default=StackConfig(), description="For kinds lambdamart and logistic.")
+    last_stage: LastStageConfig = Field(
+        default=LastStageConfig(), description="What re-scores the best items of any kind."
+    )

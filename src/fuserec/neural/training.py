@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,6 +73,8 @@ class Plan:
     warmup : float
     clip : float
         Gradients longer than this are shortened to it.
+    rates : mapping
+        Parameters whose names begin so learn so many times faster: new heads on a pretrained model.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Plan:
     patience: int = 0
     warmup: float = 0.03
     clip: float = 5.0
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -176,7 +179,7 @@ class _Loop:
         """Take one step of the optimizer."""
         at, plan = self.at, self.plan
         for group in self.optimizer.param_groups:
-            group["lr"] = plan.learning_rate * rate(at.step / at.total, plan.warmup)
+            group["lr"] = plan.learning_rate * group["faster"] * rate(at.step / at.total, plan.warmup)
         loss = self.task.loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -303,12 +306,16 @@ def rate(done: float, warmup: float) -> float:
 
 def _optimizer(model: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     """Return AdamW; vectors, norms and tables of ids are not decayed."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
     for name, parameter in model.named_parameters():
-        (free if parameter.ndim < 2 or name.endswith("table") else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": plan.regularization}, {"params": free, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
+        faster = next((factor for prefix, factor in plan.rates.items() if name.startswith(prefix)), 1.0)
+        decays = parameter.ndim >= 2 and not name.endswith("table")
+        groups.setdefault((faster, decays), []).append(parameter)
+    told = [
+        {"params": own, "weight_decay": plan.regularization if decays else 0.0, "faster": faster}
+        for (faster, decays), own in groups.items()
+    ]
+    return torch.optim.AdamW(told, lr=plan.learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -28,6 +28,7 @@ SCORERS: dict[str, str] = {
     "history_attention": "history_attention:HistoryAttention",
     "meta_learned": "meta_learned:MetaLearned",
     "joint": "joint:Joint",
+    "language_pair": "language_pair:LanguagePair",
     "content_map": "content_map:ContentMap",
     "factorization_machine": "factorization_machine:FactorizationMachine",
     "trees": "trees:Trees",

@@ -189,6 +189,10 @@ class Scorer(ABC):
         """
         return self, ""
 
+    def for_candidates(self) -> Self:
+        """Return the unfitted scorer as it judges what others have chosen; most scorers make no choice of their own."""
+        return self
+
     def without_user(self, user: int) -> Self:
         """Return the scorer without the stored row of a user: later rows move up; most scorers store none."""
         return self

@@ -136,5 +136,5 @@ def restored(scorer: Scorer, features: ItemFeatures) -> Scorer:
     """Return a fitted scorer rebuilt from its state; a fusion from the states of its parts."""
     if isinstance(scorer, Fusion):
         parts = {name: restored(part, features) for name, part in scorer.parts.items()}
-        return type(scorer)(scorer.config, parts).restored(*stored(scorer))
+        return type(scorer)(scorer.config, parts).restored(*stored(scorer), features)
     return type(scorer).from_state(scorer.config, *stored(scorer), features)

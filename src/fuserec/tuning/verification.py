@@ -119,4 +119,4 @@ def _joined(
 def _fused(parts: Mapping[str, Scorer], config: FusionConfig, ground: Ground, run: RunOptions) -> float:
     """Return the objective of a fusion of fitted parts, learnt and measured on validation."""
     run.progress("verifying: the fusion", 0, 0)
-    return ground.value(fusion_of(config, parts).taught(ground.held, quiet(run)), quiet(run))
+    return ground.value(fusion_of(config, parts).taught(ground.held, quiet(run), ground.features), quiet(run))

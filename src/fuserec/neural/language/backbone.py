@@ -190,13 +190,13 @@ class Backbone(nn.Module):
 
 
 def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.Tensor:
-    """Return float32 (n, dim) of token vectors (n, length, dim)."""
-    hidden = hidden.float()
+    """Return float32 (n, dim) of token vectors (n, length, dim); float64 where they are."""
+    hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
     if pooling == "cls":
         return hidden[:, 0]
     if pooling == "last":
         return hidden[torch.arange(hidden.shape[0], device=hidden.device), mask.sum(dim=1) - 1]
-    share = mask.unsqueeze(-1).float()
+    share = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
 
 

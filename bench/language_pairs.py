@@ -1,0 +1,124 @@
+"""The language model as a scorer of pairs on a public dataset: alone over the whole catalogue, or as a last stage.
+
+    python -m bench.language_pairs --data ../shared/data --dataset beauty [--stage test] [--queries 2000]
+        [--last-stage --depth 50 --parts popularity,cooccurrence,item_knn,content] key=value ...
+
+``key=value`` are hyperparameters of the scorer (TOML values, ``'tuning.method="lora"'``). Figures are of held-out last
+items, ranked among the whole catalogue, on validation unless ``--stage test`` is given; ``--queries`` draws some.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import datasets
+from fuserec.config import create_parts, default_parts
+from fuserec.data.splits import SplitConfig
+from fuserec.data.splits import split as split_data
+from fuserec.encoders.features import FeatureConfig, ItemFeatures
+from fuserec.fusion import fusion_of
+from fuserec.fusion.base import fit_parts, held_with_words
+from fuserec.fusion.config import FusionConfig
+from fuserec.fusion.judging import ndcg, pieces
+from fuserec.numerics.ranks import target_ranks
+from fuserec.run import RunOptions
+from fuserec.scorers import create
+
+if TYPE_CHECKING:
+    from fuserec.data.splits import Holdout
+    from fuserec.scorers.base import Scorer
+
+SCORER = "language_pair"
+K = 10
+
+
+def figures(scorer: Scorer, held: Holdout, run: RunOptions) -> dict[str, float]:
+    """Return NDCG, recall and their standard errors at 10 over the whole catalogue, and the time of a query."""
+    gains, hits, began = [], [], time.perf_counter()
+    for piece in pieces(held, 1):
+        scores = scorer.score(piece.queries)
+        visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
+        ranks = target_ranks(visible, piece.queries.seen(), (piece.indptr, piece.items), run.threads)[0]
+        gains.append(ndcg(ranks, piece, K))
+        hits.append(np.bincount(piece.rows, weights=ranks <= K, minlength=len(piece)) / np.diff(piece.indptr))
+    found = {"ndcg@10": np.concatenate(gains), "recall@10": np.concatenate(hits)}
+    told = {name: float(values.mean()) for name, values in found.items()}
+    told |= {f"{name} error": float(values.std() / np.sqrt(values.size)) for name, values in found.items()}
+    return {**told, "queries": len(held), "ms a query": 1000 * (time.perf_counter() - began) / len(held)}
+
+
+def hyperparameters(pairs: list[str]) -> dict[str, Any]:
+    """Return the table that ``key=value`` words make."""
+    return tomllib.loads("\n".join(pairs))
+
+
+def main() -> None:
+    """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(description="The scorer language_pair on a public dataset")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the public datasets")
+    parser.add_argument("--dataset", default="beauty", help="a name of bench/datasets.py")
+    parser.add_argument("--stage", choices=("validation", "test"), default="validation")
+    parser.add_argument("--queries", type=int, default=2000, help="drawn from those that are held out")
+    parser.add_argument(
+        "--last-stage", action="store_true", help="re-score a fusion instead of ranking alone"
+    )
+    parser.add_argument("--depth", type=int, default=50)
+    parser.add_argument("--parts", default="popularity,cooccurrence,item_knn,content", help="or: default")
+    parser.add_argument("--threads", type=int, default=RunOptions().threads)
+    parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("values", nargs="*", metavar="key=value")
+    options = parser.parse_args()
+    run = RunOptions(threads=options.threads, checkpoints=options.checkpoints, device="auto")
+    data = datasets.load(options.dataset, options.data)
+    held = split_data(data, SplitConfig(), run.seed)
+    features = ItemFeatures.build(held.train, FeatureConfig(), run)
+    some = held.validation if options.stage == "validation" else held.test
+    drawn = np.sort(np.random.default_rng(0).permutation(len(some))[: options.queries])
+    some = held_with_words(some.take(drawn), data, features, run)
+    table = hyperparameters(options.values)
+    began = time.perf_counter()
+    if options.last_stage:
+        told = last_stage(
+            table, options, held.train, features, held_with_words(held.validation, data, features, run), run
+        )
+        fused = told.pop("fused")
+        told = {**told, **(figures(fused, some, run) if options.stage == "test" else {})}
+    else:
+        scorer = create(SCORER, table).fit(held.train, features, run)
+        took = time.perf_counter() - began
+        told = {"fit_s": took, **scorer.facts, **figures(scorer, some, run)}
+    print(
+        json.dumps({"dataset": options.dataset, "stage": options.stage, "options": table, **told}, indent=1)
+    )
+
+
+def last_stage(
+    table: dict[str, Any],
+    options: argparse.Namespace,
+    train: Any,
+    features: ItemFeatures,
+    validation: Holdout,
+    run: RunOptions,
+) -> dict[str, Any]:
+    """Return a fusion with a last stage, learnt on validation, and what it saw there."""
+    stage = {"scorer": {"scorer": SCORER, **table}, "depth": options.depth, "max_queries": options.queries}
+    config = FusionConfig.parse({"tune": False, "last_stage": stage}, "the command line")
+    names = (
+        default_parts(train)
+        if options.parts == "default"
+        else {name: {} for name in options.parts.split(",")}
+    )
+    parts = fit_parts(create_parts(names), train, features, run)
+    fused = fusion_of(config, parts).taught(validation, run, features)
+    return {"fused": fused, "validation": fused.learnt.figures, "last_stage": fused.facts["last_stage"]}
+
+
+if __name__ == "__main__":
+    main()

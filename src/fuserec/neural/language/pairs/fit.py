@@ -1,0 +1,231 @@
+"""Fitting a language model to pairs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fuserec.encoders.base import WeightsError
+from fuserec.errors import DataError
+from fuserec.neural.checkpoints import Checkpoint, key_of
+from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.language.backbone import Backbone, enough_memory, open_backbone
+from fuserec.neural.language.heads import head_class
+from fuserec.neural.language.heads.base import Labels
+from fuserec.neural.language.pairs.examples import PairSource, held_apart
+from fuserec.neural.language.pairs.fitted import FittedPair, NumericHead
+from fuserec.neural.language.pairs.model import PairModel, joint_of
+from fuserec.neural.language.pairs.reader import Kept, Reader
+from fuserec.neural.language.pairs.task import Pairing, PairTask, accuracy, best_threshold
+from fuserec.neural.language.pairs.text import Descriptions
+from fuserec.neural.language.tuning import merged, sizes, tune
+from fuserec.neural.pacing import seconds_per_epoch
+from fuserec.neural.training import Plan, train
+from fuserec.numerics.hashing import reseed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fuserec.data.dataset import Dataset
+    from fuserec.encoders.features import ItemFeatures
+    from fuserec.neural.language.pairs.config import LanguagePairConfig
+    from fuserec.run import RunOptions
+
+log = logging.getLogger("fuserec")
+
+NAME = "language_pair"
+
+MERGEABLE = ("full", "last_layers", "biases", "lora", "adalora", "frozen")
+
+
+def fit_pairs(
+    config: LanguagePairConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    offsets: np.ndarray | None,
+) -> FittedPair:
+    """Train the language model and its heads, and read the catalogue with it.
+
+    Parameters
+    ----------
+    config, data, features, run
+    offsets : float32 (n_events,), optional
+        What ids alone say of the rating of each event.
+
+    Raises
+    ------
+    DataError
+        Where there is nothing to learn from.
+    ConfigError
+        Where the loss is no longer a number, the device is not there, or its memory is too small.
+    WeightsError
+        Where the language model cannot be read.
+    """
+    with training(_seed(run), run.threads):
+        task = prepared(config, data, features, run, offsets)
+        rates = {"heads.": config.head_rate}
+        plan = Plan(
+            NAME, config.epochs, config.learning_rate, config.regularization, config.patience, rates=rates
+        )
+        key = "" if run.checkpoints is None else _key(config, data, features, run)
+        trained, every = sizes(task.model)
+        log.info("%s: %s of %s weights are trained", NAME, f"{trained:,}", f"{every:,}")
+        lower = f"batch_size ({config.batch_size}), user_length or item_length, or tune last_layers"
+        with enough_memory(lower):
+            train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
+            return _kept(config, task, run)
+
+
+def seconds_per_event(
+    config: LanguagePairConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    offsets: np.ndarray | None,
+) -> tuple[float, int]:
+    """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
+    with training(_seed(run), run.threads):
+        task = prepared(config, data, features, run, offsets)
+        return seconds_per_epoch(task) / task.events, task.events
+
+
+def _seed(run: RunOptions) -> int:
+    """Return the seed of everything that PyTorch draws."""
+    return int(run.rng(NAME).integers(2**31))
+
+
+def prepared(
+    config: LanguagePairConfig,
+    data: Dataset,
+    features: ItemFeatures,
+    run: RunOptions,
+    offsets: np.ndarray | None,
+) -> PairTask:
+    """Return the untrained model and what it is to learn from."""
+    labels = {name: head_class(name).labels(data) for name in config.heads}
+    if offsets is not None and "rating" in labels:
+        told = labels["rating"]
+        labels["rating"] = Labels(told.values, told.known, offsets, told.names)
+    backbone = opened(config, run)
+    described = Descriptions.of(
+        data, features.config.text, lambda texts: _counts(backbone, texts), config.user_length, config.user
+    )
+    if not described.known.any():
+        raise DataError(
+            f"{NAME}: no item of {data.info.name!r} has a text: there is nothing to read, leave this part out"
+        )
+    source = PairSource(data, described, labels, config.negative_popularity)
+    apart, held = held_apart(source, config.held_out, reseed(data.users.hashes, run.seed))
+    if not apart.size:
+        raise DataError(
+            f"{NAME}: nobody of {data.info.name!r} has an event that comes after a liking or after words, of items "
+            "with a text: there is nothing to learn from, leave this part out"
+        )
+    events = min(config.examples or apart.size, apart.size)
+    tune(backbone, config.tuning, config.epochs * -(-events // config.batch_size))
+    device = device_of(run)
+    model = PairModel(backbone, labels, config).to(device)
+    model.fast = fast_type(device)
+    plan = Pairing(
+        config.heads,
+        config.main,
+        config.loss,
+        config.negatives,
+        config.examples,
+        config.batch_size,
+        _seed(run),
+    )
+    return PairTask(model, source, apart, held, plan)
+
+
+def opened(config: LanguagePairConfig, run: RunOptions) -> Backbone:
+    """Return the pretrained language model."""
+    longest = (
+        config.user_length + config.item_length
+        if config.form == "cross"
+        else max(config.user_length, config.item_length)
+    )
+    backbone = open_backbone(
+        config.model, run, revision=config.revision, pooling=config.pooling, max_length=longest
+    )
+    if config.tuning.method in (
+        "prefix",
+        "soft_prompt",
+    ):  # words put before the text take places of their own
+        places = int(
+            getattr(backbone.model.config, "max_position_embeddings", longest + config.tuning.virtual_tokens)
+        )
+        backbone.max_length = max(1, min(backbone.max_length, places - config.tuning.virtual_tokens))
+    if getattr(backbone.tokenizer, "backend_tokenizer", None) is None:
+        raise WeightsError(
+            f"{NAME}: the tokenizer of {config.model!r} is not one that can be kept (no tokenizer.json): save it as a "
+            "fast tokenizer, or name another model"
+        )
+    return backbone
+
+
+def _counts(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
+    """Return int64 (n,): tokens of each text, without what opens and closes it."""
+    told = backbone.tokenizer(
+        [t.encode("utf-8", "replace").decode() for t in texts], add_special_tokens=False
+    )
+    return np.array([len(ids) for ids in told["input_ids"]], dtype=np.int64)
+
+
+def _kept(config: LanguagePairConfig, task: PairTask, run: RunOptions) -> FittedPair:
+    """Return what is needed to answer: the merged model, the heads, and the vectors of items."""
+    logits, wanted = task.outputs() if task.plan.main != "rating" else (np.empty(0), np.empty(0))
+    threshold = best_threshold(logits, wanted)
+    facts = {"cases": int(logits.size)}
+    if logits.size:
+        facts |= {"accuracy": round(accuracy(logits, wanted, threshold), 4)}  # type: ignore[dict-item]
+    model = task.pairs.to("cpu")
+    kept = kept_model(model.backbone, config)
+    reader = Reader(kept, config.compute_type, config.batch_tokens, run.threads)
+    if reader.why_torch:
+        log.info("%s: answers need PyTorch, because %s", NAME, reader.why_torch)
+    heads = {name: NumericHead.of(model.head(name)) for name in config.heads}
+    fitted = FittedPair(config, reader, heads, task.source.described, threshold, facts)
+    return fitted if config.form == "cross" else fitted.with_vectors(run)
+
+
+def kept_model(backbone: Backbone, config: LanguagePairConfig) -> Kept:
+    """Return a tuned backbone as arrays and JSON, low-rank updates merged into its weights."""
+    joint, plain = joint_of(backbone), config.tuning.method in MERGEABLE
+    backbone = merged(backbone)
+    inner = backbone.model
+    own = inner if plain else getattr(inner, "base_model", inner)
+    while type(own).__module__.split(".")[0] == "peft":
+        own = own.base_model
+    settings: Any = inner.config
+    told = json.loads(settings.to_json_string(use_diff=False))
+    told.pop("_name_or_path", None)  # where the model once lay is nobody's business
+    return Kept(
+        {name: value.detach().float().numpy().copy() for name, value in inner.state_dict().items()},
+        told,
+        type(own).__name__,
+        backbone.tokenizer.backend_tokenizer.to_str(),
+        backbone.family,
+        backbone.pooling,
+        backbone.dim,
+        backbone.max_length,
+        backbone._blank,
+        joint,
+        any(backbone.tokens(["a"], [joint + "b"])[0][1]),
+        None if plain else config.tuning,
+    )
+
+
+def _key(config: LanguagePairConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> str:
+    """Return what tells this training from any other; what acts on answers alone is left out."""
+    answers = {"candidates", "compute_type"}
+    return key_of(
+        data=data.fingerprint,
+        text=features.config.text.model_dump(mode="json"),
+        config=config.model_dump(mode="json", exclude=answers),
+        seed=run.seed,
+    )
