@@ -106,6 +106,9 @@ def configuration() -> str:
         scorer = scorer_class(name)
         pages.append(f"\n### `{name}`\n\n{summary(scorer.__doc__)}\n")
         pages.append(table(scorer.Config, frozenset(scorer.tunable)))
+        for key, field in scorer.Config.model_fields.items():
+            if is_model(field.annotation):
+                pages.extend(section(field.annotation, f"parts.{name}.{key}", field.description or "", 4))
     pages.append(LANGUAGE)
     for command, config in (("tune", AdaptConfig), ("compress", CompressConfig)):
         pages.append(f"\n### `models {command} --config`\n\n{summary(config.__doc__)}\n")

@@ -78,7 +78,7 @@ class LanguagePair(Scorer):
         from fuserec.neural.language.pairs.fit import fit_pairs
 
         self._baseline = self._ids(train)
-        self._model = fit_pairs(self.config, train, features, run, self._offsets(train))
+        self._model = fit_pairs(self.config, train, features, run, _offsets(train, self._baseline))
         self._ties = reseed(train.items.hashes, run.seed)
         self._attach(features)
 
@@ -93,17 +93,6 @@ class LanguagePair(Scorer):
         none = np.zeros(train.n_items, np.float32)
         return Baseline(float(matrix.data.mean(dtype=np.float64)), none, np.inf, scale)
 
-    def _offsets(self, train: Dataset) -> np.ndarray | None:
-        """Return float32 (n_events,): the baseline of each event, its user's bias made of their other ratings."""
-        if self._baseline is None:
-            return None
-        rows, base = train.interactions, self._baseline
-        above = np.nan_to_num(rows.rating.astype(np.float64) - base.mean - base.item_bias[rows.item])
-        rated = np.isfinite(rows.rating)
-        sums, counts = (np.bincount(rows.user, w, train.n_users)[rows.user] for w in (above, rated))
-        bias = (sums - above) / (base.damping + np.maximum(counts - 1, 0))
-        return np.asarray(base.mean + base.item_bias[rows.item] + bias, np.float32)
-
     def within(
         self, seconds: float, train: Dataset, features: ItemFeatures, run: RunOptions
     ) -> tuple[Self | None, str]:
@@ -114,8 +103,8 @@ class LanguagePair(Scorer):
         config, limit = self.config, time.monotonic() + seconds
         if seconds <= 0:
             return None, "no time is left for it"
-        self._baseline = self._ids(train)
-        each, wanted = seconds_per_event(config, train, features, run, self._offsets(train))
+        offsets = _offsets(train, self._ids(train))
+        each, wanted = seconds_per_event(config, train, features, run, offsets)
         events = min(wanted, int(SAFE * (limit - time.monotonic()) / (each * config.epochs)))
         if events < min(FEWEST_EVENTS, wanted):
             return (
@@ -263,3 +252,15 @@ class LanguagePair(Scorer):
     def _attach(self, features: ItemFeatures) -> None:
         """Keep the vectors that candidates are looked up by."""
         self._features, self._items = features, self._model.described.known
+
+
+def _offsets(train: Dataset, base: Baseline | None) -> np.ndarray | None:
+    """Return float32 (n_events,): the baseline of each event, its user's bias made of their other ratings."""
+    if base is None:
+        return None
+    rows = train.interactions
+    above = np.nan_to_num(rows.rating.astype(np.float64) - base.mean - base.item_bias[rows.item])
+    rated = np.isfinite(rows.rating)
+    sums, counts = (np.bincount(rows.user, w, train.n_users)[rows.user] for w in (above, rated))
+    bias = (sums - above) / (base.damping + np.maximum(counts - 1, 0))
+    return np.asarray(base.mean + base.item_bias[rows.item] + bias, np.float32)

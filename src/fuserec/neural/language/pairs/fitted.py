@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,11 +126,18 @@ class FittedPair:
 
     def _similar(self, head: str, u: np.ndarray, items: np.ndarray | None) -> np.ndarray:
         """Return similarities over the temperature, and the bias."""
-        a, b = self._scaled(u), self._scaled(self.vectors)
-        found = a @ b.T if items is None else np.einsum("nd,nmd->nm", a, b[items])
+        a, b = self._scaled(u), self._compared
+        found = (
+            a @ b.T if items is None else np.stack([b[own] @ row for own, row in zip(items, a, strict=True)])
+        )
         return np.asarray(
             found / np.float32(self.config.temperature) + np.float32(self.heads[head].bias), np.float32
         )
+
+    @cached_property
+    def _compared(self) -> np.ndarray:
+        """The vectors of items as queries are compared with them."""
+        return self._scaled(self.vectors)
 
     def _scaled(self, vectors: np.ndarray) -> np.ndarray:
         """Return vectors whose dot products are what is compared."""
