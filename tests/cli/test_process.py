@@ -130,3 +130,24 @@ def test_a_closed_standard_output(saved_sample: Path) -> None:
         ["bash", "-c", f"{command} >&-"], capture_output=True, encoding="utf-8", check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_signal_that_a_callback_swallows_is_given_again():
+    """What a handler raises in ``__del__`` or a weak reference's callback is lost, and the work would go on."""
+    swallowing = (
+        "import os, signal, sys, time\n"
+        "from fuserec.cli import entry\n"
+        "entry._own_process(False)\n"
+        "class Dying:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "try:\n"
+        "    dying = Dying()\n"
+        "    del dying\n"
+        "    time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(7)\n"
+    )
+    command = [sys.executable, "-c", swallowing]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (7, "")

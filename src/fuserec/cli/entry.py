@@ -5,6 +5,7 @@ Status 0: done. 1: the data, a value or the request is at fault. 2: an unknown f
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import signal
@@ -19,6 +20,9 @@ from fuserec.errors import FuseRecError
 
 INTERRUPTED = 130
 """What typer returns where the keyboard interrupted."""
+
+AGAIN_S = 0.02
+"""Seconds after which a signal that was swallowed is given again."""
 
 _DISK = {
     errno.ENOSPC: "no space is left",
@@ -130,7 +134,16 @@ def _own_process(debug: bool) -> None:
     def ended(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    sys.excepthook = unforeseen
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        """Ask again a moment later where a signal came in a callback of the interpreter, which swallows exceptions."""
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(what)
+            return
+        again = threading.Timer(AGAIN_S, _thread.interrupt_main, (signal.SIGTERM,))
+        again.daemon = True
+        again.start()
+
+    sys.excepthook, sys.unraisablehook = unforeseen, lost
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, ended)
     # A stream that the caller has closed is None, and prints into nothing.
