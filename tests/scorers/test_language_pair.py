@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +12,8 @@ import polars as pl
 import pytest
 from planted_words import LEARNS, N_ITEMS, RUN, TASTES, ring_of_tastes, share_of, tiny, with_profiles
 
+from fuserec import Recommender
+from fuserec.config import RecommenderConfig
 from fuserec.data.query import QueryBatch
 from fuserec.encoders.base import WeightsError
 from fuserec.encoders.reading import Words, with_words
@@ -161,6 +166,32 @@ def test_a_model_is_arrays_and_json_and_needs_its_base_no_more(learnt, form, mod
     q = QueryBatch.of_histories([[0, 4], [1]])
     np.testing.assert_array_equal(again.score(q).values, learnt[form].score(q).values)
     assert model not in str(learnt[form].state()[1]["reader"])
+
+
+def test_a_model_folder_answers_without_its_base_and_without_pytorch(tmp_path):
+    base = tiny(tmp_path)
+    table = {**LEARNS, "model": base, "form": "bi", "epochs": 1}
+    stage = {"scorer": {**table, "form": "cross"}, "depth": 5, "if_better": False, "folds": 2}
+    config = RecommenderConfig.parse(
+        {
+            "features": {"use_sentence": "never"},
+            "parts": {"popularity": {}, "language_pair": table},
+            "fusion": {"last_stage": stage},
+        },
+        "test",
+    )
+    model = Recommender(config).fit(ring_of_tastes(n_users=60), RUN)
+    wanted = model.recommend(history=["i3"], text="robot", k=4)
+    model.save(tmp_path / "model")
+    shutil.rmtree(base)
+    asked = (
+        "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"  # as if they were not installed
+        "from fuserec import Recommender\n"
+        f"found = Recommender.load({str(tmp_path / 'model')!r}).recommend(history=['i3'], text='robot', k=4)\n"
+        "print([item.item_id for item in found.items])"
+    )
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == str([item.item_id for item in wanted.items])
 
 
 def test_items_that_came_since_are_read(learnt):
