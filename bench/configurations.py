@@ -5,7 +5,8 @@
 ``5m``
     What ``fuserec fit --budget 5m`` chooses.
 ``alone-NAME``
-    A scorer or variant that the default has no part of, alone, tuned as the parts of the default are.
+    A scorer or variant that the default has no part of, alone, tuned as the parts of the default are. ``alone`` stands
+    for all of them but those in :data:`ON_REQUEST`.
 ``with-NAME``
     The default beside the default with that part added, compared on the same users. Only on request: it costs
     the default again.
@@ -46,6 +47,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sequence-cnn": {"scorer": "sequence", "architecture": "cnn"},
 }
 """Tables of ``[parts.NAME]`` worth a row of their own, as far as their scorer exists."""
+
+ON_REQUEST = frozenset({"language_pair", "trees", "meta_learned"})
+"""Scorers that take hours over all test queries of a large catalogue: only run where they are named."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def candidates(dataset: Dataset) -> list[str]:
     """Return the scorers and variants that the default has not, and that the data can serve."""
     default = default_config(dataset).parts
     scorers = {table["scorer"] for table in default.values()}
-    names = [name for name in SCORERS if name not in scorers and not wraps(name)]
+    names = [name for name in SCORERS if name not in scorers and name not in ON_REQUEST and not wraps(name)]
     names += [n for n, table in VARIANTS.items() if table["scorer"] in SCORERS and n not in default]
     return [name for name in dict.fromkeys(names) if why_not(table_of(name)["scorer"], dataset) is None]
 

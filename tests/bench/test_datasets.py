@@ -51,6 +51,7 @@ def test_only_scorers_that_the_data_can_serve_are_run(realdata):
     assert configurations.why_not("svd", films) is None
     assert configurations.why_not("ease", plays) == "it takes at most 15,000 items"
     names = configurations.candidates(films)
+    assert not configurations.ON_REQUEST & set(names)
     assert "user_knn" in names
     assert not {"popularity", "svd"} & set(names)  # parts of its default
     assert not any(configurations.wraps(name) for name in names if name not in configurations.VARIANTS)
