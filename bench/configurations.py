@@ -213,9 +213,13 @@ def _filled(config: RecommenderConfig) -> dict[str, Any]:
     """Return what of a configuration figures depend on, every default in it."""
     table = config.model_dump(mode="json", include={"features", "fusion"})
     table["features"].pop("cache", None)  # where vectors are kept says nothing of what is computed
-    if table["features"]["sentence"]["kind"] == "language_model":  # nor do the tables of other encoders
+    if table["features"]["sentence"]["kind"] == "language_model":  # nor do tables of what is not used
         for key in ("kind", *OTHER_KINDS):
             table["features"]["sentence"].pop(key)
+    if not table["features"]["codes"]["levels"]:
+        table["features"].pop("codes")
+    if table["fusion"]["last_stage"]["scorer"] is None:
+        table["fusion"].pop("last_stage")
     parts = create_parts(config.parts)
     table["parts"] = {n: {"scorer": p.name, **p.config.model_dump(mode="json")} for n, p in parts.items()}
     return table

@@ -8,6 +8,7 @@ import pytest
 from made_records import evaluation, record
 
 from bench import configurations, quality, records
+from fuserec.config import RecommenderConfig
 
 VALUES = {"fused": 0.07, "cooccurrence": 0.06, "popularity": 0.01}
 
@@ -121,3 +122,14 @@ def test_what_goes_to_disk_is_json(tmp_path):
     path = record(evaluation(VALUES)).write(tmp_path)
     made = json.loads(path.read_text(encoding="utf-8"))["made"]
     assert {"digest", "version", "commit", "code", "date", "seed", "seconds"} <= set(made)
+
+
+def test_settings_of_what_is_not_used_change_no_digest():
+    """A release that adds an encoder or a last stage makes no result stale."""
+    filled = configurations._filled(RecommenderConfig(parts={"popularity": {}}))
+    assert "last_stage" not in filled["fusion"]
+    assert not {"codes", "cache"} & set(filled["features"])
+    used = RecommenderConfig.parse(
+        {"features": {"codes": {"levels": 2}}, "parts": {"popularity": {}}}, "test"
+    )
+    assert "codes" in configurations._filled(used)["features"]
