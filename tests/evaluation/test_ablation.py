@@ -87,7 +87,7 @@ class TestVariants:
     def test_whatever_a_scorer_declares_can_be_made(self):
         for name in SCORERS:
             for change in scorer_class(name).ablations.values():
-                create(name, change)
+                assert create(name, change).name == name
 
 
 class TestFigures:
