@@ -26,11 +26,12 @@ from fuserec.encoders.tuned import leak, read_tuning
 from fuserec.encoders.whitening import Whitening, WhiteningConfig
 from fuserec.errors import DataError, RequestError
 from fuserec.evaluation.contenders import Contender, Ground, LineUp
-from fuserec.evaluation.figures import Columns, Yardstick, accuracy
+from fuserec.evaluation.figures import accuracy
 from fuserec.evaluation.measure import Cost
 from fuserec.evaluation.provenance import dataset_facts, split_facts
 from fuserec.evaluation.ranking_pass import ranking_pass
 from fuserec.evaluation.statistics import Difference, Estimate, intervals, paired_differences
+from fuserec.evaluation.yardstick import Columns, Yardstick
 from fuserec.scorers.content import Content
 
 if TYPE_CHECKING:
@@ -265,7 +266,7 @@ class _Bench:
         ground = Ground(features, queries, queries)
         line_up = LineUp({name: Contender(name, scorer, Cost(0.0, None), ground)}, {}, (name,))
         outcome = ranking_pass(line_up, max(self.ks), replace(self.run, progress=lambda *told: None))[name]
-        return accuracy(outcome, Yardstick(queries, self.held.train, self.ks, features.sentence, self.run))
+        return accuracy(outcome, Yardstick(queries, self.held.train, self.ks, features, self.run))
 
     def _times(self, encoder: SentenceEncoder, features: ItemFeatures, scorer: Content) -> dict[str, float]:
         """Return milliseconds a text in bulk and a request, nothing of it from the cache."""

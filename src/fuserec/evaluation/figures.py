@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from fuserec.evaluation.measures import measured
 from fuserec.evaluation.results import Comparison, Segment
 from fuserec.evaluation.statistics import (
     Difference,
@@ -19,59 +19,22 @@ from fuserec.evaluation.statistics import (
     ratio_interval,
 )
 from fuserec.fusion.cohorts import HISTORY, ITEM_COHORTS, item_cohorts, query_cohorts
-from fuserec.metrics.beyond import coverage, intra_list_diversity, novelty
 from fuserec.metrics.ranking import AT_K, WHOLE, target_ranks
 from fuserec.metrics.rating import absolute_errors, by_user, squared_errors
 
 if TYPE_CHECKING:
-    from fuserec.data.dataset import Dataset
-    from fuserec.data.splits import Holdout, Split
-    from fuserec.encoders.features import ItemFeatures
+    from fuserec.data.splits import Holdout
     from fuserec.evaluation.ranking_pass import Outcome
+    from fuserec.evaluation.yardstick import Columns, FloatArray, Yardstick
     from fuserec.fusion.base import Fusion
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
-
-FloatArray = npt.NDArray[np.float64]
-Columns = dict[str, FloatArray]
 
 EVERYBODY = ""
 """Stands for "all queries" where the name of a segment is asked for."""
 
 CELLS = 2**18
 """Ratings predicted at a time, padding included."""
-
-
-@dataclass(frozen=True)
-class Yardstick:
-    """What all models of an evaluation are measured by.
-
-    Parameters
-    ----------
-    test : Holdout
-    train : Dataset
-        What models were fitted on: without the validation items, which only the histories of the test hold.
-    ks : tuple of int
-    vectors : float32 (n_items, dim) or CSR
-        What the diversity of a list is judged by: sentence vectors, or words where there are none.
-    run : RunOptions
-    """
-
-    test: Holdout
-    train: Dataset
-    ks: tuple[int, ...]
-    vectors: Any
-    run: RunOptions
-
-    @classmethod
-    def of(cls, held: Split, ks: tuple[int, ...], features: ItemFeatures, run: RunOptions) -> Yardstick:
-        """Take the vectors of the items from their features."""
-        vectors = features.lexical if features.sentence is None else features.sentence
-        return cls(held.test, held.train, ks, vectors, run)
-
-    def rng(self) -> np.random.Generator:
-        """Return the generator of the bootstrap; started anew, so that all models share their resamples."""
-        return self.run.rng("bootstrap")
 
 
 def accuracy(outcome: Outcome, yardstick: Yardstick, chosen: np.ndarray | None = None) -> Columns:
@@ -96,22 +59,6 @@ def accuracy(outcome: Outcome, yardstick: Yardstick, chosen: np.ndarray | None =
     whole = target_ranks(indptr, ranks, outcome.n_candidates)
     columns = {f"{name}@{k}": metric(shown, k) for name, metric in AT_K.items() for k in yardstick.ks}
     return columns | {name: metric(whole) for name, metric in WHOLE.items()}
-
-
-def beyond(outcome: Outcome, yardstick: Yardstick) -> tuple[Columns, dict[str, Estimate]]:
-    """Return diversity and novelty of every list (n,), and the coverage of all of them."""
-    train = yardstick.train
-    known = train.matrix("one")
-    item_users = np.bincount(known.indices, minlength=train.n_items)
-    n_users = max(1, int(np.count_nonzero(np.diff(known.indptr))))
-    columns: Columns = {}
-    covered: dict[str, Estimate] = {}
-    lists, counts = outcome.lists, outcome.counts
-    for k in yardstick.ks:
-        covered[f"coverage@{k}"] = Estimate(coverage(lists, counts, k, train.n_items))
-        columns[f"ild@{k}"] = intra_list_diversity(lists, counts, k, yardstick.vectors)
-        columns[f"novelty@{k}"] = novelty(lists, counts, k, item_users, n_users)
-    return columns, covered
 
 
 def by_segment(outcome: Outcome, yardstick: Yardstick, everybody: Columns) -> dict[str, Columns]:
@@ -140,11 +87,11 @@ def estimates(
     """Return every metric with its interval, the segments, and the values per query."""
     columns = accuracy(outcome, yardstick)
     segments = by_segment(outcome, yardstick, columns)
-    lists, covered = beyond(outcome, yardstick)
-    table = {(EVERYBODY, name): column for name, column in (columns | lists).items()}
+    lists = measured(outcome, yardstick)
+    table = {(EVERYBODY, name): column for name, column in (columns | lists.columns).items()}
     table |= {(segment, name): column for segment, own in segments.items() for name, column in own.items()}
     found = intervals(table, rng=yardstick.rng())
-    figures = {name: found[EVERYBODY, name] for name in (*columns, *lists)} | covered
+    figures = {name: found[EVERYBODY, name] for name in (*columns, *lists.columns)} | lists.whole
     parts = {
         segment: Segment(
             users=int(np.count_nonzero(~np.isnan(next(iter(own.values()))))),

@@ -16,17 +16,11 @@ from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
-from fuserec.evaluation.figures import (
-    Columns,
-    RatingErrors,
-    Yardstick,
-    comparisons,
-    estimates,
-    rating_errors,
-)
+from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
+from fuserec.evaluation.yardstick import Columns, Yardstick
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig

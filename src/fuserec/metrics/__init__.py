@@ -1,133 +1,19 @@
 """Pure metric functions over ranks, ratings and lists, and what each metric means.
 
 A new metric is: one function in the file of its family, one line in that file's table where it has one, one
-:class:`Definition` below, and a test against a hand-computed case and an independent implementation.
+:class:`Definition` in that file's ``DEFINITIONS``, and a test against a hand-computed case and an independent
+implementation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from fuserec.errors import RequestError, nearest
+from fuserec.metrics import beyond, ranking, rating
+from fuserec.metrics.definitions import Definition
 
+__all__ = ["DEFINITIONS", "Definition", "definition", "name_and_k"]
 
-@dataclass(frozen=True)
-class Definition:
-    """What a metric measures, in words for a reader of the report.
-
-    Attributes
-    ----------
-    title : str
-        How tables name it, without its k.
-    meaning : str
-        One sentence; ``{k}`` stands for the cut.
-    better : {"higher", "lower", "neither"}
-        Direction; ``neither`` where more is a matter of taste.
-    low, high : float
-        Range of its values.
-    family : {"accuracy", "rating", "beyond"}
-        Where tables put it.
-    """
-
-    title: str
-    meaning: str
-    better: Literal["higher", "lower", "neither"]
-    low: float
-    high: float
-    family: Literal["accuracy", "rating", "beyond"]
-
-
-_INFINITE = float("inf")
-
-DEFINITIONS: dict[str, Definition] = {
-    "ndcg": Definition(
-        "NDCG",
-        "How near to the top the right items stand within the first {k}; lower places count less.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-    "recall": Definition(
-        "Recall", "Share of a user's right items that are within the first {k}.", "higher", 0, 1, "accuracy"
-    ),
-    "hit_rate": Definition(
-        "Hit rate",
-        "Share of users with at least one right item within the first {k}.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-    "precision": Definition(
-        "Precision", "Share of the first {k} places taken by right items.", "higher", 0, 1, "accuracy"
-    ),
-    "mrr": Definition(
-        "MRR",
-        "One over the place of the first right item (0 beyond the first {k}), averaged over users.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-    "map": Definition(
-        "MAP",
-        "Precision at the place of each right item within the first {k}, averaged over all right items.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-    "auc": Definition(
-        "AUC",
-        "Chance that a right item is ranked above any other item of the catalogue; 0.5 is chance.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-    "rmse": Definition(
-        "RMSE",
-        "Root of the mean squared error of predicted ratings, on the ratings' own scale.",
-        "lower",
-        0,
-        _INFINITE,
-        "rating",
-    ),
-    "mae": Definition(
-        "MAE",
-        "Mean absolute error of predicted ratings, on the ratings' own scale.",
-        "lower",
-        0,
-        _INFINITE,
-        "rating",
-    ),
-    "coverage": Definition(
-        "Coverage",
-        "Share of the catalogue that appears within the first {k} of at least one list.",
-        "higher",
-        0,
-        1,
-        "beyond",
-    ),
-    "ild": Definition(
-        "Diversity",
-        "Mean distance (1 - cosine of their vectors) between the items of one list, first {k}.",
-        "neither",
-        0,
-        2,
-        "beyond",
-    ),
-    "novelty": Definition(
-        "Novelty",
-        "How rare the shown items are, first {k}: -log2 of the share of users who know the item, in bits.",
-        "neither",
-        0,
-        _INFINITE,
-        "beyond",
-    ),
-}
+DEFINITIONS: dict[str, Definition] = ranking.DEFINITIONS | rating.DEFINITIONS | beyond.DEFINITIONS
 """Every metric by the name that results carry before the ``@``, in the order of tables."""
 
 

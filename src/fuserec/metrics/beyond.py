@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fuserec.errors import DataError, RequestError
+from fuserec.metrics.definitions import INFINITE, Definition
 from fuserec.metrics.grouping import group_sums, ratio
 
 FloatArray = npt.NDArray[np.float64]
@@ -180,3 +181,32 @@ def _squared_norms(vectors: Any) -> FloatArray:
     dense = np.asarray(vectors)
     squares: FloatArray = np.einsum("nd,nd->n", dense, dense, dtype=np.float64)
     return squares
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "coverage": Definition(
+        "Coverage",
+        "Share of the catalogue that appears within the first {k} of at least one list.",
+        "higher",
+        0,
+        1,
+        "beyond",
+    ),
+    "ild": Definition(
+        "Diversity",
+        "Mean distance (1 - cosine of their vectors) between the items of one list, first {k}.",
+        "neither",
+        0,
+        2,
+        "beyond",
+    ),
+    "novelty": Definition(
+        "Novelty",
+        "How rare the shown items are, first {k}: -log2 of the share of users who know the item, in bits.",
+        "neither",
+        0,
+        INFINITE,
+        "beyond",
+    ),
+}
+"""What each of them means."""

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fuserec.errors import DataError, RequestError
+from fuserec.metrics.definitions import Definition
 from fuserec.metrics.grouping import group_sums, ratio
 
 FloatArray = npt.NDArray[np.float64]
@@ -272,3 +273,53 @@ AT_K: dict[str, Callable[[TargetRanks, int], FloatArray]] = {
 
 WHOLE: dict[str, Callable[[TargetRanks], FloatArray]] = {"mrr": reciprocal_rank, "auc": auc}
 """Ranking metrics over the whole ranking, by the name that results carry."""
+
+DEFINITIONS: dict[str, Definition] = {
+    "ndcg": Definition(
+        "NDCG",
+        "How near to the top the right items stand within the first {k}; lower places count less.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+    "recall": Definition(
+        "Recall", "Share of a user's right items that are within the first {k}.", "higher", 0, 1, "accuracy"
+    ),
+    "hit_rate": Definition(
+        "Hit rate",
+        "Share of users with at least one right item within the first {k}.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+    "precision": Definition(
+        "Precision", "Share of the first {k} places taken by right items.", "higher", 0, 1, "accuracy"
+    ),
+    "mrr": Definition(
+        "MRR",
+        "One over the place of the first right item (0 beyond the first {k}), averaged over users.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+    "map": Definition(
+        "MAP",
+        "Precision at the place of each right item within the first {k}, averaged over all right items.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+    "auc": Definition(
+        "AUC",
+        "Chance that a right item is ranked above any other item of the catalogue; 0.5 is chance.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+}
+"""What each of them means."""

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fuserec.errors import DataError
+from fuserec.metrics.definitions import INFINITE, Definition
 from fuserec.metrics.grouping import group_sums
 
 FloatArray = npt.NDArray[np.float64]
@@ -119,3 +120,24 @@ def by_user(errors: npt.ArrayLike, user: npt.ArrayLike, n_users: int) -> tuple[F
     """
     rows = np.asarray(user, np.int64)
     return group_sums(errors, rows, n_users), group_sums(np.ones(len(rows)), rows, n_users)
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "rmse": Definition(
+        "RMSE",
+        "Root of the mean squared error of predicted ratings, on the ratings' own scale.",
+        "lower",
+        0,
+        INFINITE,
+        "rating",
+    ),
+    "mae": Definition(
+        "MAE",
+        "Mean absolute error of predicted ratings, on the ratings' own scale.",
+        "lower",
+        0,
+        INFINITE,
+        "rating",
+    ),
+}
+"""What each of them means."""
