@@ -3,12 +3,11 @@
 Conventions, which hold for every metric of this file:
 
 - The rank of a target is 1-based among all candidates of its query (the catalogue less the exclusions).
-  Candidates with equal scores share the *mean* of the ranks they take, so a rank may end in one half.
-- A target of rank r is within the first k if ``r <= k``; its discount is ``1 / log2(1 + r)``, also for a
-  half rank.
-- Targets of one query that tie with each other are laid on consecutive ranks around their common mean rank.
-  The sum of ranks is kept, and at most k targets are within the first k, so that every metric stays within
-  its range.
+- Candidates with equal scores may stand in any order. Where the sizes of ties are known, a metric is its expected
+  value over all these orders, in closed form (McSherry, Najork, 2008, Computing information retrieval performance
+  measures efficiently in the presence of tied scores; average precision and the first of several targets likewise).
+  Where only mean ranks are known, a target of mean rank r is within the first k if ``r <= k``, its discount is
+  ``1 / log2(1 + r)``, also for a half rank, and targets that tie with each other are laid on consecutive ranks.
 - A target that was not ranked at all has rank infinity: relevant, and not found.
 - A query without a target has no value: NaN, which the statistics leave out.
 """
@@ -16,109 +15,36 @@ Conventions, which hold for every metric of this file:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from fuserec.errors import DataError, RequestError
+from fuserec.errors import RequestError
 from fuserec.metrics.definitions import Definition
-from fuserec.metrics.grouping import group_sums, ratio
+from fuserec.metrics.grouping import ratio
+from fuserec.metrics.targets import FloatArray, IntArray, TargetRanks, target_ranks
+from fuserec.numerics.ranks import expected_first
 
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TargetRanks:
-    """Ranks of the targets of every query, ragged; make it with :func:`target_ranks`.
-
-    Attributes
-    ----------
-    query : int64 (n_targets,)
-        The query each target belongs to, ascending.
-    rank : float64 (n_targets,)
-        The rank of each target, ascending within a query and distinct within it unless infinite.
-    position : int64 (n_targets,)
-        1 for a query's best-ranked target, 2 for the next, and so on.
-    relevant : int64 (n_queries,)
-        Number of targets of each query.
-    n_candidates : int64 (n_queries,)
-        Number of candidates that were ranked for each query, its targets among them.
-    """
-
-    query: npt.NDArray[np.int64]
-    rank: FloatArray
-    position: npt.NDArray[np.int64]
-    relevant: npt.NDArray[np.int64]
-    n_candidates: npt.NDArray[np.int64]
-
-    @property
-    def n_queries(self) -> int:
-        """Return the number of queries, those without a target among them."""
-        return len(self.relevant)
-
-    def sums(self, values: npt.ArrayLike) -> FloatArray:
-        """Sum one value per target (n_targets,) into one per query (n_queries,); an empty query gets 0."""
-        return group_sums(values, self.query, self.n_queries)
-
-
-def target_ranks(indptr: npt.ArrayLike, ranks: npt.ArrayLike, n_candidates: npt.ArrayLike) -> TargetRanks:
-    """Check ragged ranks, sort them within each query, and lay tied targets on consecutive ranks.
-
-    Parameters
-    ----------
-    indptr : int (n_queries + 1,)
-        The targets of query i are ``ranks[indptr[i]:indptr[i + 1]]``.
-    ranks : float (n_targets,)
-        1-based mean ranks; infinity where a target was not ranked.
-    n_candidates : int (n_queries,) or int
-        How many candidates were ranked.
-
-    Raises
-    ------
-    DataError
-        If the shapes disagree, or a rank is NaN, below 1, or above the number of candidates.
-
-    Examples
-    --------
-    Two targets of one query tie at the mean rank 1.5: they take the ranks 1 and 2.
-
-    >>> target_ranks([0, 2], [1.5, 1.5], 10).rank.tolist()
-    [1.0, 2.0]
-    """
-    bounds = np.asarray(indptr, np.int64)
-    rank = np.array(ranks, np.float64)
-    if (
-        bounds.ndim != 1
-        or len(bounds) < 1
-        or bounds[0] != 0
-        or bounds[-1] != len(rank)
-        or (np.diff(bounds) < 0).any()
-    ):
-        raise DataError(f"target ranks: indptr has to rise from 0 to the number of ranks ({len(rank)})")
-    relevant = np.diff(bounds)
-    candidates = np.broadcast_to(np.asarray(n_candidates, np.int64), relevant.shape)
-    query = np.repeat(np.arange(len(relevant)), relevant)
-    out_of_range = ~(rank >= 1) | (np.isfinite(rank) & (rank > candidates[query]))
-    if out_of_range.any():
-        at = int(np.flatnonzero(out_of_range)[0])
-        raise DataError(
-            f"target ranks: rank {rank[at]} of query {query[at]} is outside 1 to {candidates[query[at]]}"
-        )
-    order = np.lexsort((rank, query))
-    rank = rank[order]
-    position = np.arange(len(rank)) - bounds[query] + 1
-    return TargetRanks(query, _spread_ties(query, rank), position, relevant, candidates)
-
-
-def _spread_ties(query: npt.NDArray[np.int64], rank: FloatArray) -> FloatArray:
-    """Lay each run of equal finite ranks within one query on consecutive ranks of the same mean."""
-    starts = np.ones(len(rank), bool)
-    starts[1:] = (query[1:] != query[:-1]) | (rank[1:] != rank[:-1])
-    first = np.flatnonzero(starts)
-    length = np.diff(np.append(first, len(rank)))
-    within = np.arange(len(rank)) - np.repeat(first, length)
-    return rank + within - (np.repeat(length, length) - 1) / 2
+__all__ = [
+    "AT_K",
+    "DEFINITIONS",
+    "WHOLE",
+    "TargetRanks",
+    "auc",
+    "average_precision",
+    "discounts",
+    "f1",
+    "gauc",
+    "hit_rate",
+    "hits",
+    "ndcg",
+    "pooled_auc",
+    "precision",
+    "r_precision",
+    "recall",
+    "reciprocal_rank",
+    "target_ranks",
+]
 
 
 def _checked(k: int) -> int:
@@ -135,7 +61,27 @@ def _where_relevant(targets: TargetRanks, values: npt.ArrayLike) -> FloatArray:
 
 def hits(targets: TargetRanks, k: int) -> FloatArray:
     """Count the targets of each query within the first k: float64 (n_queries,), 0 to min(k, relevant)."""
-    return targets.sums(targets.rank <= _checked(k))
+    return targets.sums(_within(targets, _checked(k)))
+
+
+def _within(targets: TargetRanks, k: int | IntArray) -> FloatArray:
+    """Return the chance that each target is within the first k, k one for all or one a target: (n_targets,)."""
+    found = (targets.rank <= k).astype(np.float64)
+    ties = targets.ties
+    if len(ties):
+        found[ties.at] = ties.reach(k if isinstance(k, int) else k[ties.at]) / ties.size
+    return found
+
+
+def _places(targets: TargetRanks, k: int | None) -> FloatArray:
+    """Return the places 1 to the last that a tied target within the first k may take."""
+    last = int((targets.ties.above + targets.ties.size).max(initial=0))
+    return np.arange(1, (last if k is None else min(k, last)) + 1, dtype=np.float64)
+
+
+def _prefix(values: FloatArray) -> FloatArray:
+    """Return the sums of the first 0, 1, 2, ... values."""
+    return np.concatenate(([0.0], np.cumsum(values)))
 
 
 def recall(targets: TargetRanks, k: int) -> FloatArray:
@@ -170,6 +116,38 @@ def precision(targets: TargetRanks, k: int) -> FloatArray:
     return _where_relevant(targets, hits(targets, k) / k)
 
 
+def f1(targets: TargetRanks, k: int) -> FloatArray:
+    """Harmonic mean of precision and recall at k, which is 2 hits / (k + relevant).
+
+    Range 0 to 1, higher is better. Source: van Rijsbergen (1979), Information Retrieval, chapter 7; Manning,
+    Raghavan, Schütze (2008), section 8.3, with equal weights.
+
+    Examples
+    --------
+    Targets at ranks 2, 5 and 9, k = 5: precision 2/5, recall 2/3, so 4 / 8.
+
+    >>> f1(target_ranks([0, 3], [2, 5, 9], 20), 5).tolist()
+    [0.5]
+    """
+    return _where_relevant(targets, ratio(2 * hits(targets, k), k + targets.relevant))
+
+
+def r_precision(targets: TargetRanks) -> FloatArray:
+    """Share of the first R places taken by targets, R the number of the query's targets.
+
+    Precision and recall are equal there. Range 0 to 1, higher is better. Source: Manning, Raghavan, Schütze (2008),
+    section 8.4; ``Rprec`` of trec_eval.
+
+    Examples
+    --------
+    Targets at ranks 2, 5 and 9: of the first 3 places one.
+
+    >>> r_precision(target_ranks([0, 3], [2, 5, 9], 20)).round(4).tolist()
+    [0.3333]
+    """
+    return ratio(targets.sums(_within(targets, targets.relevant[targets.query])), targets.relevant)
+
+
 def hit_rate(targets: TargetRanks, k: int) -> FloatArray:
     """Whether at least one target is within the first k (1) or none (0); the mean over users is the hit rate.
 
@@ -180,8 +158,24 @@ def hit_rate(targets: TargetRanks, k: int) -> FloatArray:
     --------
     >>> hit_rate(target_ranks([0, 2, 3], [2, 5, 9], 20), 4).tolist()
     [1.0, 0.0]
+
+    A target that ties with two others at the top is first in one order of three.
+
+    >>> hit_rate(target_ranks([0, 1], [2], 20, tied=[3]), 1).round(5).tolist()
+    [0.33333]
     """
-    return _where_relevant(targets, hits(targets, k) > 0)
+    found = _within(targets, _checked(k))
+    ties = targets.ties
+    if not len(ties):
+        return _where_relevant(targets, targets.sums(found) > 0)
+    missed = 1 - found
+    missed[ties.at] = np.maximum(ties.size - ties.reach(k) - ties.place, 0) / (ties.size - ties.place)
+    none = np.ones(targets.n_queries)
+    filled = np.flatnonzero(targets.relevant)
+    starts = np.concatenate(([0], np.cumsum(targets.relevant)))[filled]
+    if len(starts):
+        none[filled] = np.multiply.reduceat(missed, starts)
+    return _where_relevant(targets, 1 - none)
 
 
 def ndcg(targets: TargetRanks, k: int) -> FloatArray:
@@ -199,11 +193,23 @@ def ndcg(targets: TargetRanks, k: int) -> FloatArray:
     >>> ndcg(target_ranks([0, 2], [1, 3], 20), 3).round(5).tolist()
     [0.91972]
     """
-    gains = np.where(targets.rank <= _checked(k), 1 / np.log2(1 + targets.rank), 0.0)
-    longest = int(targets.relevant.max(initial=0))
-    ideal = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, min(k, longest) + 2)))))
-    best = ideal[np.minimum(targets.relevant, len(ideal) - 1)]
-    return ratio(targets.sums(gains), best)
+    return ratio(targets.sums(discounts(targets, k)), _ideal(targets.relevant, k))
+
+
+def discounts(targets: TargetRanks, k: int) -> FloatArray:
+    """Return 1 / log2(1 + rank) of each target within the first k, 0 for the others: float64 (n_targets,)."""
+    found = np.where(targets.rank <= _checked(k), 1 / np.log2(1 + targets.rank), 0.0)
+    ties = targets.ties
+    if len(ties):
+        found[ties.at] = ties.mean(_prefix(1 / np.log2(1 + _places(targets, k))), k)
+    return found
+
+
+def _ideal(relevant: IntArray, k: int) -> FloatArray:
+    """Return the discounted gain of a list with min(k, relevant) targets on top: float64 (n_queries,)."""
+    longest = min(k, int(relevant.max(initial=0)))
+    best = _prefix(1 / np.log2(np.arange(2, longest + 2)))
+    return best[np.minimum(relevant, len(best) - 1)]
 
 
 def reciprocal_rank(targets: TargetRanks, k: int | None = None) -> FloatArray:
@@ -217,8 +223,18 @@ def reciprocal_rank(targets: TargetRanks, k: int | None = None) -> FloatArray:
     [0.0, 0.5]
     """
     limit = np.inf if k is None else _checked(k)
-    counts = (targets.position == 1) & (targets.rank <= limit)
-    return _where_relevant(targets, targets.sums(counts / targets.rank))
+    first = targets.position == 1
+    terms = np.where(first & (targets.rank <= limit), 1 / targets.rank, 0.0)
+    ties = targets.ties
+    if len(ties):
+        leading = ties.at[first[ties.at]]
+        where = np.searchsorted(ties.at, leading)
+        reach = ties.reach(int(targets.n_candidates.max()) if k is None else k)[where]
+        terms[ties.at] = 0.0
+        terms[leading] = expected_first(
+            ties.above[where], ties.size[where], ties.members[where], np.ascontiguousarray(reach)
+        )
+    return _where_relevant(targets, targets.sums(terms))
 
 
 def average_precision(targets: TargetRanks, k: int | None = None) -> FloatArray:
@@ -237,7 +253,25 @@ def average_precision(targets: TargetRanks, k: int | None = None) -> FloatArray:
     """
     limit = np.inf if k is None else _checked(k)
     terms = np.where(targets.rank <= limit, targets.position / targets.rank, 0.0)
+    if len(targets.ties):
+        terms[targets.ties.at] = _tied_precision(targets, k)
     return ratio(targets.sums(terms), targets.relevant)
+
+
+def _tied_precision(targets: TargetRanks, k: int | None) -> FloatArray:
+    """Return the expected precision at the place of each target that ties, 0 beyond the first k.
+
+    Of s candidates behind ``above`` others, m are targets, and b targets stand before them all. On place j of the
+    tie a target has b + 1 + (j - 1)(m - 1)/(s - 1) targets up to itself, out of above + j items; the sum over j of
+    the fraction follows from sums of 1/r.
+    """
+    ties = targets.ties
+    limit = int(targets.n_candidates.max()) if k is None else k
+    before = targets.position[ties.at] - ties.place - 1
+    inverse = ties.mean(_prefix(1 / _places(targets, k)), limit)
+    rest = ties.reach(limit) / ties.size - (ties.above + 1) * inverse
+    result: FloatArray = (before + 1) * inverse + (ties.members - 1) / (ties.size - 1) * rest
+    return result
 
 
 def auc(targets: TargetRanks) -> FloatArray:
@@ -261,9 +295,65 @@ def auc(targets: TargetRanks) -> FloatArray:
     return 1 - ratio(targets.sums(above), pairs)
 
 
+def gauc(targets: TargetRanks) -> FloatArray:
+    """AUC of users averaged with the number of their targets as weight, as one value a query: (n_queries,).
+
+    The mean of the column is Σ w AUC / Σ w over the queries that have an AUC, w their targets; a query's value is that
+    figure plus w (its AUC - the figure) / mean w, so that a bootstrap over users gives the interval of the weighted
+    mean (linearised ratio). :func:`auc` counts every user the same, :func:`pooled_auc` compares scores across users.
+    Range of the mean 0 to 1, 0.5 is chance, higher is better. Source: Zhou et al. (2018), Deep interest network for
+    click-through rate prediction, equation 4 ("GAUC" of the field).
+
+    Examples
+    --------
+    A user with one target has 0.5, one with two 1.0: (1 · 0.5 + 2 · 1.0) / 3.
+
+    >>> round(float(gauc(target_ranks([0, 1, 3], [2, 1, 2], [3, 5])).mean()), 5)
+    0.83333
+    """
+    each = auc(targets)
+    weight = np.where(np.isnan(each), 0.0, targets.relevant)
+    if not weight.any():
+        return each
+    value = np.nansum(weight * each) / weight.sum()
+    result: FloatArray = value + weight * (each - value) / weight[weight > 0].mean()
+    return result
+
+
+def pooled_auc(scores: npt.ArrayLike, taken: npt.ArrayLike) -> float:
+    """Chance that any taken pair of user and item has a higher score than any other pair, across all users.
+
+    It asks whether scores of different users can be compared, which ranking each user's list does not need; a model
+    that merely knows who is active reaches much of it. Ties count one half. Range 0 to 1, 0.5 is chance, higher is
+    better; NaN where all pairs or none are taken. Source: Hanley, McNeil (1982), equation 1; Zhou et al. (2018) on why
+    it misleads.
+
+    Parameters
+    ----------
+    scores : float (n_pairs,)
+    taken : bool (n_pairs,)
+
+    Examples
+    --------
+    Of 2 x 2 pairs of pairs, 0.9 is above both others and 0.4 above one.
+
+    >>> pooled_auc([0.9, 0.4, 0.5, 0.1], [True, True, False, False])
+    0.75
+    """
+    from scipy.stats import rankdata
+
+    values, hit = np.asarray(scores, np.float64), np.asarray(taken, bool)
+    positives = int(hit.sum())
+    pairs = positives * (len(hit) - positives)
+    if not pairs:
+        return float("nan")
+    return float((rankdata(values)[hit].sum() - positives * (positives + 1) / 2) / pairs)
+
+
 AT_K: dict[str, Callable[[TargetRanks, int], FloatArray]] = {
     "recall": recall,
     "precision": precision,
+    "f1": f1,
     "hit_rate": hit_rate,
     "ndcg": ndcg,
     "mrr": reciprocal_rank,
@@ -271,7 +361,12 @@ AT_K: dict[str, Callable[[TargetRanks, int], FloatArray]] = {
 }
 """Ranking metrics that take a k, by the name that results carry before the ``@``."""
 
-WHOLE: dict[str, Callable[[TargetRanks], FloatArray]] = {"mrr": reciprocal_rank, "auc": auc}
+WHOLE: dict[str, Callable[[TargetRanks], FloatArray]] = {
+    "mrr": reciprocal_rank,
+    "r_precision": r_precision,
+    "auc": auc,
+    "gauc": gauc,
+}
 """Ranking metrics over the whole ranking, by the name that results carry."""
 
 DEFINITIONS: dict[str, Definition] = {
@@ -297,6 +392,9 @@ DEFINITIONS: dict[str, Definition] = {
     "precision": Definition(
         "Precision", "Share of the first {k} places taken by right items.", "higher", 0, 1, "accuracy"
     ),
+    "f1": Definition(
+        "F1", "Harmonic mean of precision and recall within the first {k}.", "higher", 0, 1, "accuracy"
+    ),
     "mrr": Definition(
         "MRR",
         "One over the place of the first right item (0 beyond the first {k}), averaged over users.",
@@ -313,9 +411,25 @@ DEFINITIONS: dict[str, Definition] = {
         1,
         "accuracy",
     ),
+    "r_precision": Definition(
+        "R-precision",
+        "Share of right items within as many places as the user has right items.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
     "auc": Definition(
         "AUC",
         "Chance that a right item is ranked above any other item of the catalogue; 0.5 is chance.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+    "gauc": Definition(
+        "GAUC",
+        "AUC within each user, averaged with the number of right items as weight; 0.5 is chance.",
         "higher",
         0,
         1,
