@@ -68,9 +68,7 @@ def cases() -> Cases:
 
 def trec(cases: Cases, measures: set[str], first: int | None = None, exponential: bool = False):
     found = pytrec_eval.RelevanceEvaluator(cases.qrels(exponential), measures).evaluate(cases.run(first))
-    return {
-        name: np.array([found[str(q)][name] for q in cases.full]) for name in next(iter(found.values()))
-    }
+    return {name: np.array([found[str(q)][name] for q in cases.full]) for name in next(iter(found.values()))}
 
 
 def test_metrics_at_k_agree_with_trec_eval(cases: Cases) -> None:
@@ -225,7 +223,9 @@ def test_ndcg_under_ties_agrees_with_sklearn() -> None:
             continue
         tied = np.array([np.sum(scores == scores[item]) for item in wanted])
         targets = single(rankdata(-scores)[wanted], n, grade[wanted].astype(float), tied)
-        assert graded.linear_ndcg(targets, 5)[0] == pytest.approx(ndcg_score([grade], [scores], k=5), abs=1e-9)
+        assert graded.linear_ndcg(targets, 5)[0] == pytest.approx(
+            ndcg_score([grade], [scores], k=5), abs=1e-9
+        )
 
 
 @pytest.mark.parametrize(

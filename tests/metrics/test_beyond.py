@@ -54,14 +54,17 @@ def test_equals_the_brute_force_oracle(drawn):
         np.testing.assert_allclose(sparse[row], expected, atol=2e-6)
 
 
-def test_chunks_join(monkeypatch):
+def test_threads_and_cuts_change_nothing():
     rng = np.random.default_rng(0)
     lists = np.argsort(rng.random((50, 12)), axis=1)[:, :6].astype(np.int32)
     counts = rng.integers(0, 7, 50)
     vectors = rng.normal(size=(12, 5))
     whole = beyond.intra_list_diversity(lists, counts, 6, vectors)
-    monkeypatch.setattr(beyond, "_ROWS_AT_ONCE", 7)
-    np.testing.assert_array_equal(beyond.intra_list_diversity(lists, counts, 6, vectors), whole)
+    spread = beyond.intra_list_diversities(lists, counts, (6, 2, 40, 4), vectors, threads=2)
+    np.testing.assert_array_equal(spread[:, 0], whole)
+    np.testing.assert_array_equal(spread[:, 2], whole)
+    np.testing.assert_array_equal(spread[:, 1], beyond.intra_list_diversity(lists, counts, 2, vectors))
+    np.testing.assert_array_equal(spread[:, 3], beyond.intra_list_diversity(lists, counts, 4, vectors))
     assert np.isnan(whole[counts < 2]).all()
 
 

@@ -22,7 +22,9 @@ def test_every_metric_of_the_ranking_tables_is_defined():
 
 
 def test_errors_are_lower_is_better():
-    assert {name for name, about in metrics.DEFINITIONS.items() if about.better == "lower"} == {"rmse", "mae"}
+    lower = {name for name, about in metrics.DEFINITIONS.items() if about.better == "lower"}
+    assert {"rmse", "mae", "log_loss", "brier", "ece", "gini", "miscalibration"} <= lower
+    assert not lower & {*ranking.AT_K, *ranking.WHOLE}
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -61,6 +61,8 @@ class Holdout:
         NaN where there is none.
     repeats : int
         Targets left out because the history already held them: they are never recommended.
+    weights : float32 (n_targets,) or None
+        Signed weights of the targets; None where nobody gave them.
     """
 
     train: Dataset
@@ -69,6 +71,7 @@ class Holdout:
     items: np.ndarray
     ratings: np.ndarray
     repeats: int = 0
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -89,6 +92,7 @@ class Holdout:
             indptr=indptr,
             items=self.items[source],
             ratings=self.ratings[source],
+            weights=None if self.weights is None else self.weights[source],
         )
 
 
@@ -191,6 +195,7 @@ def _assembled(dataset: Dataset, rows: _Rows) -> Holdout:
         targets.item,
         targets.rating,
         repeats,
+        targets.weight,
     )
 
 

@@ -19,6 +19,7 @@ from fuserec.evaluation.statistics import (
     ratio_interval,
 )
 from fuserec.fusion.cohorts import HISTORY, ITEM_COHORTS, item_cohorts, query_cohorts
+from fuserec.metrics.graded import GRADED
 from fuserec.metrics.ranking import AT_K, WHOLE, target_ranks
 from fuserec.metrics.rating import absolute_errors, by_user, squared_errors
 
@@ -55,9 +56,12 @@ def accuracy(outcome: Outcome, yardstick: Yardstick, chosen: np.ndarray | None =
     indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))])
     ranks = outcome.ranks[kept]
     found = np.where(outcome.answered[kept], ranks, np.inf)
-    shown = target_ranks(indptr, found, outcome.n_candidates)
-    whole = target_ranks(indptr, ranks, outcome.n_candidates)
-    columns = {f"{name}@{k}": metric(shown, k) for name, metric in AT_K.items() for k in yardstick.ks}
+    tied, grades = outcome.tied[kept], yardstick.grades
+    gain = None if grades is None else grades[kept]
+    shown = target_ranks(indptr, found, outcome.n_candidates, tied, gain)
+    whole = target_ranks(indptr, ranks, outcome.n_candidates, tied)
+    at_k = AT_K if gain is None else AT_K | GRADED
+    columns = {f"{name}@{k}": metric(shown, k) for name, metric in at_k.items() for k in yardstick.ks}
     return columns | {name: metric(whole) for name, metric in WHOLE.items()}
 
 

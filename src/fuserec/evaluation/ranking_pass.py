@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.numerics.hashing import reseed
-from fuserec.numerics.ranks import target_ranks
+from fuserec.numerics.ranks import tied_ranks
 from fuserec.numerics.topk import top_k
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class Outcome:
     counts : int32 (n,)
     score_s : float
         Seconds of scoring all queries; for a fusion those of its parts and of combining them.
+    tied : int64 (n_targets,)
+        Candidates that have the target's score, itself among them.
+    probabilities : float32 (n, max k) or None
+        Of each item shown, that it is the one taken, 0 after the end; None for a model that gives none.
     """
 
     ranks: np.ndarray
@@ -48,6 +52,8 @@ class Outcome:
     lists: np.ndarray
     counts: np.ndarray
     score_s: float
+    tied: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outcome]:
@@ -77,8 +83,10 @@ class _Record:
 
     def outcome(self) -> Outcome:
         """Join the chunks."""
-        ranks, answered, n_candidates, lists, counts = map(np.concatenate, zip(*self.pieces, strict=True))
-        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s)
+        joined = [np.concatenate(column) for column in zip(*self.pieces, strict=True)]
+        ranks, tied, answered, n_candidates, lists, counts = joined[:6]
+        chances = joined[6] if len(joined) > 6 else None
+        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s, tied, chances)
 
 
 @dataclass
@@ -142,10 +150,15 @@ class _Pass:
         self.run.check()
         visible, threads = self._visible(scores), self.run.threads
         exclude = piece.queries.seen()
-        ranks, candidates = target_ranks(visible, exclude, (piece.indptr, piece.items), threads)
-        lists, _, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
+        ranks, tied, candidates = tied_ranks(visible, exclude, (piece.indptr, piece.items), threads)
+        lists, values, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
         answered = np.isfinite(visible[piece.rows, piece.items])
-        self._records[name].pieces.append((ranks, answered, candidates, lists, counts))
+        kept = (ranks, tied, answered, candidates, lists, counts)
+        if name in self.fusions:
+            kept += (
+                np.where(lists >= 0, self.fusions[name].blend.probability(values), 0).astype(np.float32),
+            )
+        self._records[name].pieces.append(kept)
 
     def _visible(self, scores: Scores) -> np.ndarray:
         """Return the scores, minus infinity where the model abstains; the scorer's array stays as it is."""

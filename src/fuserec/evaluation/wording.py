@@ -27,6 +27,15 @@ SEGMENTS = {
 }
 
 
+SHARES = frozenset({"coverage", "distributional_coverage", "user_coverage", "tail_share"})
+"""Metrics that are written as percentages."""
+
+COARSE = frozenset(
+    {"novelty", "category_entropy", "exposure_entropy", "average_popularity", "popularity_lift"}
+)
+"""Metrics whose first two decimals say enough."""
+
+
 def segment_title(name: str) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
     return SEGMENTS.get(name, name)
@@ -53,14 +62,14 @@ def figure(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     name, _ = name_and_k(metric)
-    if name == "coverage":
+    if name in SHARES:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f}" if name == "novelty" else f"{value:.4f}"
+    return f"{value:.2f}" if name in COARSE else f"{value:.4f}"
 
 
 def tick(metric: str, value: float) -> str:
     """Write a figure below an axis, as short as it can be."""
-    return f"{100 * value:g} %" if name_and_k(metric)[0] == "coverage" else f"{value:g}"
+    return f"{100 * value:g} %" if name_and_k(metric)[0] in SHARES else f"{value:g}"
 
 
 def interval(metric: str, estimate: Estimate) -> str:

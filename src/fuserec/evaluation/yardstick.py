@@ -9,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fuserec.encoders.features import tags_of
+from fuserec.metrics.families import Known
+from fuserec.metrics.graded import HIGHEST, grades
+from fuserec.metrics.shown import Space
+
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, Split
@@ -63,3 +68,45 @@ class Yardstick:
     def n_users(self) -> int:
         """Users of the training data who know any item, at least 1."""
         return max(1, int(np.count_nonzero(np.diff(self.train.matrix("one").indptr))))
+
+    @cached_property
+    def categories(self) -> Any:
+        """CSR (n_items, n_categories) of the column ``categories``, else of ``tags``; None where items have neither."""
+        table = self.train.item_table
+        for column in ("categories", "tags"):
+            if column in table.columns:
+                found, _ = tags_of(table.select(column))
+                if found.nnz:
+                    return found
+        return None
+
+    @cached_property
+    def known(self) -> Known:
+        """What metrics over lists ask of items and users; of repeated events of a history each counts."""
+        test = self.test
+        return Known(
+            self.train.n_items,
+            targets=(test.indptr, test.items),
+            seen=(test.queries.indptr, test.queries.items),
+            item_users=self.item_users,
+            n_users=self.n_users,
+            space=Space.of(self.vectors),
+            users_space=Space.of(self.train.matrix("one").T.tocsr()),
+            categories=self.categories,
+        )
+
+    @cached_property
+    def grades(self) -> FloatArray | None:
+        """How much each target (n_targets,) was liked, from 0 to 4; None where all are alike.
+
+        By its rating, from the low end of the scale to the high one; by its weight, from 0 (and below) to 1, where the
+        data have no ratings.
+        """
+        test, scale = self.test, self.train.info.rating_scale
+        rated = np.isfinite(test.ratings)
+        if self.train.has_ratings and rated.any():
+            low, high = scale or (float(np.min(test.ratings[rated])), float(np.max(test.ratings[rated])))
+            found = grades(test.ratings, low, high) if low < high else None
+        else:
+            found = None if test.weights is None else HIGHEST * np.clip(test.weights, 0, 1).astype(np.float64)
+        return None if found is None or not found.size or (found == found[0]).all() else found

@@ -7,6 +7,7 @@ has NaN, which the statistics leave out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,33 +15,9 @@ import numpy.typing as npt
 
 from fuserec.errors import DataError, RequestError
 from fuserec.metrics.definitions import INFINITE, Definition
-from fuserec.metrics.grouping import group_sums, ratio
-
-FloatArray = npt.NDArray[np.float64]
-
-_ROWS_AT_ONCE = 4096
-"""Lists per chunk: with 384 dimensions a chunk of summed vectors takes 6 MB."""
-
-
-def _entries(
-    lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, n_items: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the items of all lists cut to k, flat, and each list's bounds (n_lists + 1,)."""
-    table, length = np.asarray(lists), np.asarray(counts, np.int64)
-    if k < 1:
-        raise RequestError(f"a metric at k needs k of at least 1, got {k}")
-    if table.ndim != 2 or length.shape != table.shape[:1]:
-        raise DataError(
-            f"lists of shape {table.shape} need one count each, got counts of shape {length.shape}"
-        )
-    table = table[:, :k]
-    length = np.clip(length, 0, table.shape[1])
-    items = table[np.arange(table.shape[1]) < length[:, None]].astype(np.int64)
-    if items.size and (items.min() < 0 or items.max() >= n_items):
-        raise DataError(
-            f"lists name items {items.min()} to {items.max()}; the catalogue has 0 to {n_items - 1}"
-        )
-    return items, np.concatenate(([0], np.cumsum(length)))
+from fuserec.metrics.shown import FloatArray, Space, cut, mean_of
+from fuserec.numerics.lists import dense_similarities, exposures, sparse_similarities
+from fuserec.numerics.parallel import over_ranges
 
 
 def exposure(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, n_items: int) -> npt.NDArray[np.int64]:
@@ -51,8 +28,10 @@ def exposure(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, n_items: int) 
     >>> exposure([[0, 2], [2, -1]], [2, 1], 2, 4).tolist()
     [1, 0, 2, 0]
     """
-    items, _ = _entries(lists, counts, k, n_items)
-    return np.bincount(items, minlength=n_items)
+    table, length = cut(lists, counts, k, n_items)
+    shown = np.zeros(n_items, np.int64)
+    exposures(table, length, shown)
+    return shown
 
 
 def coverage(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, n_items: int) -> float:
@@ -73,6 +52,22 @@ def coverage(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, n_items: int) 
     if n_items < 1:
         raise DataError("coverage needs a catalogue of at least one item")
     return float(np.count_nonzero(exposure(lists, counts, k, n_items)) / n_items)
+
+
+def user_coverage(counts: npt.ArrayLike, k: int) -> FloatArray:
+    """Return 1 for a list that fills its first k places, 0 for a shorter one: float64 (n_lists,).
+
+    The mean is the share of users who can be served. Range 0 to 1, higher is better. Source: Gunawardana, Shani (2015),
+    Evaluating recommender systems, section 8.3.2.2 (user space coverage).
+
+    Examples
+    --------
+    >>> user_coverage([5, 3, 0], 4).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    if k < 1:
+        raise RequestError(f"a metric at k needs k of at least 1, got {k}")
+    return (np.asarray(counts, np.int64) >= k).astype(np.float64)
 
 
 def novelty(
@@ -104,10 +99,27 @@ def novelty(
     known = np.asarray(item_users, np.float64)
     if n_users < 1:
         raise DataError("novelty needs at least one training user")
-    items, bounds = _entries(lists, counts, k, len(known))
-    bits = -np.log2(np.maximum(known, 0.5) / n_users)
-    rows = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    return ratio(group_sums(bits[items], rows, len(bounds) - 1), np.diff(bounds))
+    return mean_of(lists, counts, k, -np.log2(np.maximum(known, 0.5) / n_users))
+
+
+def popularity_complement(
+    lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, item_users: npt.ArrayLike, n_users: int
+) -> FloatArray:
+    """Mean of 1 - p(i) of a list's items, p the share of users who know i: float64 (n_lists,).
+
+    Range 0 to 1, higher means less popular. One rare item counts less than in the self-information. Source: Vargas,
+    Castells (2011), Rank and relevance in novelty and diversity metrics for recommender systems, section 4.1.
+
+    Examples
+    --------
+    Of 8 users, 8 know item 0, 2 know item 1, nobody knows item 2.
+
+    >>> popularity_complement([[0, 1], [2, -1]], [2, 1], 2, [8, 2, 0], 8).tolist()
+    [0.375, 1.0]
+    """
+    if n_users < 1:
+        raise DataError("novelty needs at least one training user")
+    return mean_of(lists, counts, k, 1 - np.asarray(item_users, np.float64) / n_users)
 
 
 def intra_list_diversity(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, vectors: Any) -> FloatArray:
@@ -115,8 +127,8 @@ def intra_list_diversity(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, ve
 
     Range 0 to 2 (0 to 1 for vectors without negative entries), higher means more varied. Items with a zero
     vector have no known likeness and are left out; a list with fewer than two others has NaN. The pairs are
-    never formed: with unit vectors the sum of cosines is (|sum of vectors|² - number) / 2, so the cost is
-    linear in k. Source: Ziegler et al. (2005), Improving recommendation lists through topic
+    never formed: the cosines of an item with those before it are one product with the sum of their unit vectors,
+    so the cost is linear in k. Source: Ziegler et al. (2005), Improving recommendation lists through topic
     diversification; Smyth, McClave (2001), Similarity vs. diversity.
 
     Parameters
@@ -134,53 +146,42 @@ def intra_list_diversity(lists: npt.ArrayLike, counts: npt.ArrayLike, k: int, ve
     >>> intra_list_diversity([[0, 1, 2]], [3], 3, vectors).round(5).tolist()
     [0.66667]
     """
-    import scipy.sparse as sp
-
-    items, bounds = _entries(lists, counts, k, vectors.shape[0])
-    unit, squared = _unit(vectors)
-    n = len(bounds) - 1
-    totals = np.empty(n)
-    for start in range(0, n, _ROWS_AT_ONCE):
-        stop = min(start + _ROWS_AT_ONCE, n)
-        part = items[bounds[start] : bounds[stop]]
-        local = bounds[start : stop + 1] - bounds[start]
-        members = sp.csr_array(
-            (np.ones(len(part), np.float32), part, local), shape=(stop - start, len(squared))
-        )
-        totals[start:stop] = _squared_norms(members @ unit)
-    rows = np.repeat(np.arange(n), np.diff(bounds))
-    own = group_sums(squared[items], rows, n)
-    usable = group_sums(squared[items] > 0, rows, n)
-    similarity = ratio(totals - own, usable * (usable - 1))
-    return np.clip(1 - similarity, 0, 2)
+    return intra_list_diversities(lists, counts, (k,), vectors)[:, 0]
 
 
-def _unit(vectors: Any) -> tuple[Any, FloatArray]:
-    """Return float32 vectors of unit length (zero ones stay zero), and their squared lengths as stored."""
-    import scipy.sparse as sp
+def intra_list_diversities(
+    lists: npt.ArrayLike, counts: npt.ArrayLike, ks: Sequence[int], vectors: Any, threads: int = 1
+) -> FloatArray:
+    """Return :func:`intra_list_diversity` at several k, in one walk over the lists: float64 (n_lists, n_ks).
 
-    lengths = np.sqrt(_squared_norms(vectors))
-    scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0).astype(np.float32)
-    sparse: bool = sp.issparse(vectors)
-    if sparse:
-        unit = sp.diags_array(scale) @ vectors.astype(np.float32).tocsr()
-    else:
-        unit = np.asarray(vectors, np.float32) * scale[:, None]
-    return unit, _squared_norms(unit)
+    Each thread holds the sum of one list's vectors, 8 · dim bytes. ``vectors`` may be a :class:`Space` made before.
 
+    Examples
+    --------
+    >>> vectors = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
+    >>> intra_list_diversities([[0, 1, 2]], [3], (2, 3), vectors).round(5).tolist()
+    [[0.0, 0.66667]]
+    """
+    space = Space.of(vectors)
+    order = np.argsort(ks, kind="stable")
+    cuts = np.asarray(ks, np.int64)[order]
+    table, length = cut(lists, counts, int(cuts[-1]), len(space))
+    if cuts[0] < 1:
+        raise RequestError(f"a metric at k needs k of at least 1, got {cuts[0]}")
+    found = np.empty((len(table), len(cuts)))
+    unit = space.unit
 
-def _squared_norms(vectors: Any) -> FloatArray:
-    """Return the squared length of each row, summed in float64."""
-    import scipy.sparse as sp
+    def work(lo: int, hi: int) -> None:
+        if space.sparse:
+            rows = (unit.indptr.astype(np.int64), unit.indices.astype(np.int32, copy=False), unit.data)
+            sparse_similarities(table, length, *rows, unit.shape[1], cuts, found, lo, hi)
+        else:
+            dense_similarities(table, length, unit, space.known, cuts, found, lo, hi)
 
-    sparse: bool = sp.issparse(vectors)
-    if sparse:
-        rows = vectors.tocsr()
-        owner = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-        return group_sums(rows.data.astype(np.float64) ** 2, owner, rows.shape[0])
-    dense = np.asarray(vectors)
-    squares: FloatArray = np.einsum("nd,nd->n", dense, dense, dtype=np.float64)
-    return squares
+    over_ranges(work, len(table), threads)
+    result = np.empty_like(found)
+    result[:, order] = np.clip(1 - found, 0, 2)
+    return result
 
 
 DEFINITIONS: dict[str, Definition] = {
@@ -191,6 +192,9 @@ DEFINITIONS: dict[str, Definition] = {
         0,
         1,
         "beyond",
+    ),
+    "user_coverage": Definition(
+        "User coverage", "Share of users whose list fills its first {k} places.", "higher", 0, 1, "beyond"
     ),
     "ild": Definition(
         "Diversity",
@@ -206,6 +210,14 @@ DEFINITIONS: dict[str, Definition] = {
         "neither",
         0,
         INFINITE,
+        "beyond",
+    ),
+    "popularity_complement": Definition(
+        "Unpopularity",
+        "Share of users who do not know a shown item, on average over the first {k}.",
+        "neither",
+        0,
+        1,
         "beyond",
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -69,7 +71,7 @@ def linear_ndcg(targets: TargetRanks, k: int) -> FloatArray:
     Grade 2 at rank 2, grade 1 at rank 1: (1/1 + 2/1.58496) / (2/1 + 1/1.58496).
 
     >>> linear_ndcg(target_ranks([0, 2], [2, 1], 20, gain=[2, 1]), 5).round(5).tolist()
-    [0.8597]
+    [0.85972]
     """
     return _normalised(targets, _grades(targets), k)
 
@@ -86,6 +88,12 @@ def _normalised(targets: TargetRanks, gains: FloatArray, k: int) -> FloatArray:
     best = np.where(targets.position <= k, gains[order] / np.log2(1 + targets.position), 0.0)
     return ratio(found, group_sums(best, targets.query, targets.n_queries))
 
+
+GRADED: dict[str, Callable[[TargetRanks, int], FloatArray]] = {
+    "graded_ndcg": graded_ndcg,
+    "linear_ndcg": linear_ndcg,
+}
+"""Ranking metrics that need grades, by the name that results carry before the ``@``."""
 
 DEFINITIONS: dict[str, Definition] = {
     "graded_ndcg": Definition(

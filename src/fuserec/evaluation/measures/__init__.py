@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fuserec.evaluation.measures.base import Measured
-from fuserec.evaluation.measures.beyond import beyond
+from fuserec.evaluation.measures.lists import lists
 
 if TYPE_CHECKING:
     from fuserec.evaluation.ranking_pass import Outcome
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURES", "Measured", "measured"]
 
-MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (beyond,)
+MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (lists,)
 """All families, in the order of tables."""
 
 
