@@ -14,6 +14,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ import numpy as np
 
 from bench import records
 from bench.environments import python_of
-from bench.speed import Worker, compare, cores
+from bench.speed import Worker, cores
 
 RESULT = records.RESULTS / "metric_speed.json"
 PEERS = {"rectools": "RecTools 0.19.0", "recbole": "RecBole 1.2.1", "lenskit": "LensKit 2025.8.1"}
-RUNS = 5
+RUNS, PAIRS, USERS = 5, 7, 1_000_000
 SAME = 1e-6
 """How far figures of two libraries that have one name here may be apart: one of them computes in float32."""
 
@@ -69,7 +70,21 @@ def disagreements(ours: dict[str, float], theirs: dict[str, float]) -> dict[str,
     return {name: gap for name, gap in gaps.items() if gap > SAME} | {"names compared": float(len(shared))}
 
 
-def run(data: Path, pairs: int, peers: list[str], users: int) -> dict[str, Any]:
+def in_turns(timed: list[tuple[dict[str, float], dict[str, float]]]) -> dict[str, float]:
+    """Return medians of (ours, theirs), and of the ratio of each pair; above 1 means that ours is faster."""
+    ratios = sorted(theirs["seconds"] / mine["seconds"] for mine, theirs in timed)
+    sides = {"ours": [mine for mine, _ in timed], "peer": [theirs for _, theirs in timed]}
+    medians = {
+        f"{side}_{short}": statistics.median(one[key] for one in runs)
+        for side, runs in sides.items()
+        for short, key in (("s", "seconds"), ("cpu_s", "cpu"))
+    }
+    return {**medians, "ratio": statistics.median(ratios), "lowest": ratios[0], "highest": ratios[-1]}
+
+
+def run(
+    data: Path, pairs: int = PAIRS, peers: Sequence[str] = tuple(PEERS), users: int = USERS
+) -> dict[str, Any]:
     """Measure everything and return it."""
     from bench.run import ml1m_sequences
 
@@ -80,8 +95,8 @@ def run(data: Path, pairs: int, peers: list[str], users: int) -> dict[str, Any]:
     for peer in peers:
         theirs = Worker(python_of(peer), f"metrics_{peer}.py", path)
         apart = disagreements(ours.run(peer), theirs.run(peer))
-        row = compare(PEERS[peer], peer, (ours, peer), (theirs, peer), pairs=pairs)
-        found["peers"][peer] = {**row.__dict__, "apart": apart}
+        timed = [(ours.run(peer), theirs.run(peer)) for _ in range(pairs)]
+        found["peers"][peer] = {"name": PEERS[peer], **in_turns(timed), "apart": apart}
         theirs.close()
     for task in ("all", "all_with_intervals"):
         ours.run(task)
@@ -101,8 +116,8 @@ def section(found: dict[str, Any]) -> str:
     case, whole, sure = found["case"], found["all"], found["all_with_intervals"]
     lines = [
         "### Metrics\n",
-        f"ML-1M, {case['users']:,} users, {case['items']:,} items, {case['targets']:,} right items; each row the metrics "
-        f"of that library at 5, 10 and 20 over the same lists, in turns, on {found['cores']} cores; made at "
+        f"ML-1M, {case['users']:,} users, {case['items']:,} items, {case['targets']:,} right items; each row the "
+        f"metrics of that library at 5, 10 and 20 over the same lists, in turns, on {found['cores']} cores; made at "
         f"{found['commit']}.\n",
         "| evaluator | FuseRec | it | ratio (lowest to highest) |",
         "| --- | ---: | ---: | ---: |",
@@ -128,11 +143,11 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument(
         "--peers", default=",".join(PEERS), help="which, divided by commas; none for ours alone"
     )
-    parser.add_argument("--users", type=int, default=1_000_000, help="users that are simulated; 0 for none")
+    parser.add_argument("--users", type=int, default=USERS, help="users that are simulated; 0 for none")
     parser.add_argument("--dry", action="store_true", help="print alone, keep nothing")
     a = parser.parse_args()
     peers = [] if a.peers == "none" else a.peers.split(",")

@@ -22,6 +22,7 @@ from bench import (
     choices,
     goals,
     latency,
+    metric_speed,
     page,
     quality,
     ratings,
@@ -32,7 +33,7 @@ from bench import (
 )
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training", "latency", "text_encoders")
+TASKS = ("quality", "speed", "training", "latency", "metric_speed", "text_encoders")
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -122,6 +123,8 @@ def render(found: list[records.Record]) -> str:
         parts.append(sequence_speed.section(training))
     if requests is not None:
         parts.append(latency.section(requests))
+    if (measured := stored("metric_speed")) is not None:
+        parts.append(metric_speed.section(measured))
     return "\n".join(parts)
 
 
@@ -133,6 +136,7 @@ def measure(task: str, data: Path) -> int:
         "speed": run_speed,
         "training": sequence_speed.run,
         "latency": latency.run,
+        "metric_speed": metric_speed.run,
         "text_encoders": text_encoders.run,
     }
     store(task, makers[task](data))

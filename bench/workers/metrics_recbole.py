@@ -18,6 +18,7 @@ from recbole.evaluator.collector import DataStruct
 from recbole.evaluator.evaluator import Evaluator
 
 z = np.load(p.argument())
+# Names of ours where the definition is ours; RecBole counts a padding item and divides average precision otherwise.
 NAMES = {
     "precision": "precision",
     "recall": "recall",
@@ -25,10 +26,10 @@ NAMES = {
     "map": "divided_by_hits_map",
     "ndcg": "ndcg",
     "mrr": "mrr",
-    "itemcoverage": "coverage",
+    "itemcoverage": "padded_coverage",
     "averagepopularity": "average_popularity",
     "shannonentropy": "nats",
-    "giniindex": "gini",
+    "giniindex": "padded_gini",
     "tailpercentage": "tail",
 }
 CONFIG = {"metrics": list(NAMES), "topk": [5, 10, 20], "metric_decimal_place": 12, "tail_ratio": 0.8}

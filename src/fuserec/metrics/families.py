@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fuserec.metrics import beyond, calibration, concentration, diversity, probability, serendipity
 from fuserec.metrics.contributions import of_exposure
 from fuserec.metrics.grouping import group_means
-from fuserec.metrics.shown import FloatArray, IntArray, Space, cut, shares
+from fuserec.metrics.shown import FloatArray, IntArray, Space, cut, mean_of, shares
 from fuserec.numerics.lists import target_places
 
 Columns = dict[str, FloatArray]
@@ -145,9 +145,8 @@ def _affordable(lists: Lists, k: int, space: Space) -> Any:
     """Return the lists that are looked at: all, or as many drawn at random as :data:`WORK` allows."""
     if not space.sparse:
         return slice(None)
-    degrees = np.diff(space.unit.indptr)
     table, length = cut(*lists.args, k, len(space))
-    steps = int(degrees[table[np.arange(table.shape[1]) < length[:, None]]].sum())
+    steps = float(np.nansum(mean_of(table, length, k, np.diff(space.unit.indptr)) * length))
     if steps <= WORK:
         return slice(None)
     n = max(1, int(len(table) * (WORK / steps)))

@@ -27,7 +27,7 @@ from fuserec.metrics.graded import GRADED
 from fuserec.metrics.ranking import AT_K
 from fuserec.metrics.shown import FloatArray, Space
 from fuserec.metrics.targets import target_ranks
-from fuserec.numerics.lists import target_places
+from fuserec.numerics.lists import first_repeat, lengths_of, target_places
 
 Ids = Mapping[Any, Iterable[Any]]
 
@@ -76,8 +76,8 @@ def measure_lists(
 
     Lists, truth and history are either mappings from a user to item ids (any hashable ones), or arrays of item numbers
     whose row i is user i. Truth alone gives accuracy and exposure; ``history`` adds novelty, popularity and
-    serendipity, ``categories`` their diversity and calibration, ``vectors`` distances. A truth that is in no list counts as not
-    found, and so does everything for a user without a list.
+    serendipity, ``categories`` their diversity and calibration, ``vectors`` distances. A truth that is in no list
+    counts as not found, and so does everything for a user without a list.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def measure_lists(
         given = _arrays(lists, truth, history, catalogue, grades)
         given.categories = categories
     shown = Lists(given.items, given.counts, None if probabilities is None else np.asarray(probabilities))
-    _no_repeats(given.items, given.counts)
+    _no_repeats(given)
     columns, whole = list_columns(shown, ks, _known(given, vectors), threads)
     return ListMeasures(accuracy(given, ks) | columns, whole, given.users)
 
@@ -194,8 +194,9 @@ def _arrays(lists: Any, truth: Any, history: Any, catalogue: Any, grades: npt.Ar
         )
     if not (catalogue is None or isinstance(catalogue, int | np.integer)):
         raise DataError("measure_lists: where lists are an array, the catalogue is the number of items")
-    table = table.astype(np.int32, copy=False)
-    counts = np.argmax(np.hstack((table, np.full((len(table), 1), -1))) < 0, axis=1)
+    table = np.ascontiguousarray(table, np.int32)
+    counts = np.empty(len(table), np.int64)
+    lengths_of(table, counts)
     rows = {
         name: _ragged(name, pairs, len(table))
         for name, pairs in (("truth", truth), ("history", history))
@@ -268,9 +269,8 @@ def _incidence(categories: Mapping[Any, Iterable[Any]], number: Mapping[Any, int
     return sp.csr_array((np.ones(len(pairs), np.float32), (rows, columns)), shape=shape)
 
 
-def _no_repeats(items: npt.NDArray[np.int32], counts: npt.NDArray[np.int64]) -> None:
+def _no_repeats(given: _Given) -> None:
     """Refuse a list that names an item twice: every figure of it would be wrong."""
-    ordered = np.sort(np.where(np.arange(items.shape[1]) < counts[:, None], items, -1), axis=1)
-    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
-    if twice.any():
-        raise DataError(f"measure_lists: list {int(np.argmax(twice))} names an item twice")
+    twice = first_repeat(given.items, given.counts, given.n_items)
+    if twice >= 0:
+        raise DataError(f"measure_lists: the list of user {given.users[twice]!r} names an item twice")

@@ -23,6 +23,29 @@ def within_catalogue(lists: Ints, lengths: Offsets, n_items: int) -> bool:
 
 
 @kernel
+def lengths_of(lists: Ints, out: Offsets) -> None:
+    """Write how many places of each list (n,) come before the first negative one."""
+    for q in range(len(lists)):
+        out[q] = lists.shape[1]
+        for c in range(lists.shape[1]):
+            if lists[q, c] < 0:
+                out[q] = c
+                break
+
+
+@kernel
+def first_repeat(lists: Ints, lengths: Offsets, n_items: int) -> int:
+    """Return the first list that names an item twice, -1 where none does; items are 0 to n_items - 1."""
+    latest = np.full(n_items, -1, np.int64)
+    for q in range(len(lists)):
+        for c in range(lengths[q]):
+            if latest[lists[q, c]] == q:
+                return q
+            latest[lists[q, c]] = q
+    return -1
+
+
+@kernel
 def exposures(lists: Ints, lengths: Offsets, counts: Offsets) -> None:
     """Add 1 to an item's count (n_items,) for each place it has."""
     for q in range(len(lists)):
