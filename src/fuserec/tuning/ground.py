@@ -16,7 +16,7 @@ from fuserec.data.splits import split as split_data
 from fuserec.features import item_features
 from fuserec.fusion.base import held_with_words
 from fuserec.metrics.ranking import target_ranks
-from fuserec.numerics.ranks import target_ranks as ranks_of
+from fuserec.numerics.ranks import tied_ranks
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
@@ -108,9 +108,9 @@ class Ground:
             scores = part.score(piece.queries)
             visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
             targets = (piece.indptr, piece.items)
-            ranks, candidates = ranks_of(visible, piece.queries.seen(), targets, run.threads)
+            ranks, tied, candidates = tied_ranks(visible, piece.queries.seen(), targets, run.threads)
             ranks = np.where(np.isfinite(visible[piece.rows, piece.items]), ranks, np.inf)
-            found.append(self.objective.values(target_ranks(piece.indptr, ranks, candidates)))
+            found.append(self.objective.values(target_ranks(piece.indptr, ranks, candidates, tied)))
         return np.concatenate(found)
 
 
