@@ -146,13 +146,14 @@ def test_figures_equal_a_recomputation_query_by_query(
         for row in range(len(test)):
             one = test.take(np.array([row]))
             scores = model.score(one.queries)
-            ranks = _ranks(scores, one.queries.items, one.items)
-            gains = [1 / math.log2(1 + rank) if rank <= 10 else 0.0 for rank in ranks]
-            best = sum(1 / math.log2(2 + place) for place in range(min(10, len(ranks))))
-            recall.append(np.mean([rank <= 10 for rank in ranks]))
+            places = _places(scores, one.queries.items, one.items)
+            gains = [_mean([1 / math.log2(1 + p) if p <= 10 else 0.0 for p in each]) for each in places]
+            best = sum(1 / math.log2(2 + place) for place in range(min(10, len(places))))
+            within = {k: [_mean([float(p <= k) for p in each]) for each in places] for k in (5, 10)}
+            recall.append(np.mean(within[10]))
             ndcg.append(sum(gains) / best)
-            reciprocal.append(max([1 / rank for rank in ranks if rank <= 5], default=0.0))
-            popular = [rank <= 5 for rank, item in zip(ranks, one.items, strict=True) if cohorts[item] == 2]
+            reciprocal.append(_first(places, 5))
+            popular = [w for w, item in zip(within[5], one.items, strict=True) if cohorts[item] == 2]
             head += [np.mean(popular)] if popular else []
         assert value(sample_results, name, "recall@10") == pytest.approx(np.mean(recall)), name
         assert value(sample_results, name, "ndcg@10") == pytest.approx(np.mean(ndcg)), name
@@ -168,20 +169,30 @@ def _worded(data: Dataset, held: Holdout, features: ItemFeatures) -> Holdout:
     return replace(held, queries=with_words(q, words, features, RunOptions()))
 
 
-def _ranks(scores: Scores, history: np.ndarray, targets: np.ndarray) -> list[float]:
-    """Rank by sorting, tied targets on consecutive ranks, in the plainest way; infinite without a score."""
+def _places(scores: Scores, history: np.ndarray, targets: np.ndarray) -> list[range]:
+    """Return the places that each target may take, all as likely; none without a score."""
     allowed = set(range(scores.values.shape[1])) - set(history.tolist())
     ranked = {item: float(scores.values[0, item]) for item in allowed if scores.answered[0, item]}
-    found: list[float] = []
+    found = []
     for target in targets.tolist():
-        if target not in ranked:
-            found.append(math.inf)
-            continue
-        above = sum(score > ranked[target] for score in ranked.values())
-        equal = [item for item, score in ranked.items() if score == ranked[target]]
-        mine = [item for item in targets.tolist() if item in equal]
-        found.append(above + (len(equal) + 1) / 2 + mine.index(target) - (len(mine) - 1) / 2)
+        mine = ranked.get(target, math.nan)
+        above = sum(score > mine for score in ranked.values())
+        found.append(range(above + 1, above + 1 + sum(score == mine for score in ranked.values())))
     return found
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _first(places: list[range], k: int) -> float:
+    """Return the expected 1/place of the first target, 0 beyond the first k."""
+    leading = min((each for each in places if each), key=lambda each: each.start, default=None)
+    if leading is None:
+        return 0.0
+    size, members = len(leading), places.count(leading)
+    later = [math.comb(size - j, members) / math.comb(size, members) for j in range(size + 1)]
+    return sum((later[j] - later[j + 1]) / place for j, place in enumerate(leading) if place <= k)
 
 
 def test_what_is_random_is_found_by_chance_alone() -> None:
