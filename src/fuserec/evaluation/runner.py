@@ -15,9 +15,11 @@ from fuserec.data.splits import split as split_data
 from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
+from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.measures.fairness import gap_comparisons
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.yardstick import Columns, Yardstick
@@ -31,8 +33,6 @@ __all__ = ["evaluate"]
 
 log = logging.getLogger("fuserec")
 
-PRIMARY_K = 10
-
 
 def evaluate(
     dataset: Dataset,
@@ -43,6 +43,7 @@ def evaluate(
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
     reference: str | None = None,
+    audit: AuditConfig | None = None,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -64,6 +65,8 @@ def evaluate(
         Equal seeds give equal figures.
     reference : str, optional
         A reported model that all others are compared with, beside every fusion.
+    audit : AuditConfig, optional
+        Groups of users and items, flagged content, worth, propensities.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told, reference)
+        results = _measured(dataset, configs, split, models, cuts, told, reference, audit)
         tell(results, told)
     return results
 
@@ -94,19 +97,21 @@ def _measured(
     cuts: tuple[int, ...],
     run: RunOptions,
     reference: str | None,
+    audit: AuditConfig | None,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
     choice = Choice.of(models, found)
     held = split_data(dataset, split, run.seed)
+    facts = Audit.of(dataset, held, audit or AuditConfig())
     warned = [leak(entry.config.features, dataset, held.train) for entry in found]
     leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
     for warning in leaks:
         log.warning("%s", warning)
     line_up = assemble(dataset, found, choice, held, run)
     outcomes = ranking_pass(line_up, max(cuts), run)
-    yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
-    primary = f"ndcg@{PRIMARY_K if PRIMARY_K in cuts else max(cuts)}"
+    yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run, facts)
+    primary = f"ndcg@{yardstick.main_k}"
     ratings = _ratings(line_up, yardstick)
     results: dict[str, ModelResult] = {}
     columns: dict[str, Columns] = {}
@@ -116,6 +121,7 @@ def _measured(
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
     references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
+    compared += gap_comparisons(columns, references, yardstick)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(
         dataset=provenance.dataset_facts(dataset),

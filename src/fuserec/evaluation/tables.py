@@ -9,7 +9,7 @@ from fuserec.evaluation import wording
 from fuserec.evaluation.markup import Child, Html, element
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import Estimate
-from fuserec.metrics import DEFINITIONS, definition, name_and_k
+from fuserec.metrics import DEFINITIONS, base_name, definition, name_and_k
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +49,7 @@ def panels(results: EvaluationResults) -> dict[str, list[str]]:
         if chosen:
             rated = all(definition(name).family == "rating" for name in chosen)
             title = f"first {k}" if k is not None else "ratings" if rated else "whole ranking"
-            found[title] = sorted(chosen, key=lambda name: order.index(name_and_k(name)[0]))
+            found[title] = sorted(chosen, key=lambda name: order.index(base_name(name)))
     return found
 
 

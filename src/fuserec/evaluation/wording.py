@@ -29,7 +29,7 @@ SEGMENTS = {
 
 def segment_title(name: str) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
-    return SEGMENTS.get(name, name)
+    return SEGMENTS.get(name, name.removeprefix("group:"))
 
 
 def metric_title(metric: str) -> str:

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, Split
     from fuserec.encoders.features import ItemFeatures
+    from fuserec.evaluation.audit import Audit
     from fuserec.run import RunOptions
 
 FloatArray = npt.NDArray[np.float64]
 Columns = dict[str, FloatArray]
 """Values per query (n,) by the name of their metric; NaN where a query has none."""
+
+MAIN_K = 10
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Yardstick:
     ks : tuple of int
     features : ItemFeatures
     run : RunOptions
+    audit : Audit
+        Groups, flagged items, outcomes and propensities.
     """
 
     test: Holdout
@@ -39,11 +44,19 @@ class Yardstick:
     ks: tuple[int, ...]
     features: ItemFeatures
     run: RunOptions
+    audit: Audit
 
     @classmethod
-    def of(cls, held: Split, ks: tuple[int, ...], features: ItemFeatures, run: RunOptions) -> Yardstick:
+    def of(
+        cls, held: Split, ks: tuple[int, ...], features: ItemFeatures, run: RunOptions, audit: Audit
+    ) -> Yardstick:
         """Take test and training from a split."""
-        return cls(held.test, held.train, ks, features, run)
+        return cls(held.test, held.train, ks, features, run, audit)
+
+    @property
+    def main_k(self) -> int:
+        """Where the list is cut that decides, and that is measured where one cut is enough."""
+        return MAIN_K if MAIN_K in self.ks else max(self.ks)
 
     def rng(self) -> np.random.Generator:
         """Return the generator of the bootstrap; started anew, so that all models share their resamples."""

@@ -31,6 +31,9 @@ FloatArray = npt.NDArray[np.float64]
 Z95 = 1.959963984540054
 """Half width of a normal 95 % interval in standard errors."""
 
+MOST_CELLS, FEW_CODES = 2**22, 64
+"""Tables up to this size are counted; variables of so few codes are multiplied as dense arrays."""
+
 
 @dataclass(frozen=True)
 class Information:
@@ -180,9 +183,9 @@ def permutation_null(x: Any, y: Any, *, rng: np.random.Generator, n_permutations
     if n == 0:
         nothing = float("nan")
         return Null(nothing, nothing, nothing, nothing)
-    own = _Estimator(a, b)
-    observed = own.value(b)
-    drawn = np.array([own.value(b[rng.permutation(n)]) for _ in range(n_permutations)])
+    estimator = _Estimator(a, b)
+    observed = estimator.value(np.arange(n))
+    drawn = np.array([estimator.value(rng.permutation(n)) for _ in range(n_permutations)])
     low, high = np.quantile(drawn, [0.025, 0.975])
     extreme = int(np.count_nonzero(drawn >= observed - 1e-12))
     return Null(float(drawn.mean()), float(low), float(high), (1 + extreme) / (1 + n_permutations))
@@ -233,24 +236,57 @@ def personalisation(x: Any) -> Information:
 
 
 class _Estimator:
-    """The corrected estimate for many orders of the users of ``b``: what no order changes is made once."""
+    """The corrected estimate for many orders of the users of ``b``: what no order changes is made once.
+
+    I = H(X) + H(Y) - H(X, Y), and an order changes the last alone.
+    """
 
     def __init__(self, a: Any, b: Any) -> None:
-        self._a, self._n = a.T.tocsr(), a.shape[0]
-        self._squares = self._a.power(2)
-        self._px, self._py = _marginal(a), _marginal(b)
-        self._plain = bool((a.data == 1).all() and (b.data == 1).all())
-        self._traces = _trace(a.power(2), self._px) + _trace(b.power(2), self._py)
+        self._a, self._b, self._n = a, b, a.shape[0]
+        px, py = _marginal(a), _marginal(b)
+        self._entropies = _entropy(px) + _entropy(py)
+        self._traces = _trace(a.power(2), px) + _trace(b.power(2), py)
+        equal = bool((a.data == a.data[0]).all())
+        named = bool((np.diff(b.indptr) == 1).all() and (b.data == 1).all())
+        if equal and named and a.shape[1] * b.shape[1] <= MOST_CELLS:
+            self._rows = np.repeat(np.arange(self._n), np.diff(a.indptr))
+            self._cells = self._counted
+        elif max(a.shape[1], b.shape[1]) <= FEW_CODES:
+            self._dense = a.toarray(), b.toarray()
+            self._squares = tuple(one**2 for one in self._dense)
+            self._cells = self._multiplied
+        else:
+            self._turned = a.T.tocsr(), a.power(2).T.tocsr()
+            self._cells = self._sparse
 
-    def value(self, b: Any) -> float:
-        """Return the corrected estimate in bits."""
-        joint = self._a @ b
-        p = joint.data / self._n
-        rows = np.repeat(np.arange(joint.shape[0]), np.diff(joint.indptr))
-        plug_in = np.sum(p * np.log2(p / (self._px[rows] * self._py[joint.indices])))
-        second = joint if self._plain else self._squares @ b.power(2)
-        trace = _ratio_of(second, joint, self._n) - 1 - self._traces
-        return float(plug_in - trace / (2 * self._n * np.log(2)))
+    def value(self, order: npt.NDArray[np.int64]) -> float:
+        """Return the corrected estimate in bits where user u of ``a`` meets user ``order[u]`` of ``b``."""
+        mass, squares = self._cells(order)
+        p = mass / self._n
+        trace = float(np.sum(squares / mass)) - 1 - self._traces
+        return self._entropies + float(np.sum(p * np.log2(p))) - trace / (2 * self._n * np.log(2))
+
+    def _counted(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Return sums of mass and of its squares in the cells that occur, of equal masses and labels: by counting."""
+        size, each = self._b.shape[1], float(self._a.data[0])
+        cell = self._a.indices.astype(np.int64) * size + self._b.indices[order][self._rows]
+        counts = np.bincount(cell)
+        mass = counts[counts > 0] * each
+        return mass, mass * each
+
+    def _multiplied(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Return the same of few codes: by dense products."""
+        mass = (self._dense[0].T @ self._dense[1][order]).ravel()
+        squares = (self._squares[0].T @ self._squares[1][order]).ravel()
+        return mass[mass > 0], squares[mass > 0]
+
+    def _sparse(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Return the same of many codes: by sparse products."""
+        other = self._b[order]
+        mass, squares = self._turned[0] @ other, self._turned[1] @ other.power(2)
+        for one in (mass, squares):
+            one.sort_indices()
+        return mass.data, squares.data
 
 
 def _together(x: Any, y: Any) -> tuple[Any, Any]:
@@ -277,6 +313,7 @@ def _joint(a: Any, b: Any) -> Any:
     """Return p(x, y) of the cells that occur: CSR (n_x, n_y)."""
     joint = (a.T.tocsr() @ b).tocsr()
     joint.data /= a.shape[0]
+    joint.sort_indices()
     return joint
 
 
@@ -300,17 +337,9 @@ def _trace(squares: Any, p: FloatArray) -> float:
 
 def _joint_trace(a: Any, b: Any, joint: Any) -> float:
     """Return the same over the cells of both variables."""
-    n = a.shape[0]
-    return _ratio_of(a.power(2).T.tocsr() @ b.power(2), joint * n, n) - 1
-
-
-def _ratio_of(second: Any, first: Any, n: int) -> float:
-    """Return the sum over cells of the mean square over the mean; both hold sums over n users in the same cells."""
-    if second is first:
-        return float(first.nnz)
-    second.sort_indices()
-    other = first.sorted_indices() if not first.has_sorted_indices else first
-    return float(np.sum(second.data / other.data))
+    squares = a.power(2).T.tocsr() @ b.power(2)
+    squares.sort_indices()
+    return float(np.sum(squares.data / joint.data)) / a.shape[0] - 1
 
 
 DEFINITIONS: dict[str, Definition] = {

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING
 
 from fuserec.evaluation.measures.base import Measured
 from fuserec.evaluation.measures.beyond import beyond
+from fuserec.evaluation.measures.ethics import ethics
+from fuserec.evaluation.measures.fairness import fairness
+from fuserec.evaluation.measures.information import information
+from fuserec.evaluation.measures.outcomes import debiased, outcomes
 
 if TYPE_CHECKING:
     from fuserec.evaluation.ranking_pass import Outcome
@@ -19,7 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURES", "Measured", "measured"]
 
-MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (beyond,)
+MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (
+    beyond,
+    debiased,
+    outcomes,
+    fairness,
+    information,
+    ethics,
+)
 """All families, in the order of tables."""
 
 
