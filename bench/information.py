@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from fuserec.metrics.information import distributions, labels, mutual_information, permutation_null
+from fuserec.metrics.information import mutual_information
+from fuserec.metrics.information_null import permutation_null
+from fuserec.metrics.masses import distributions, labels
 
 LENGTH = 10
 """Items of a list."""
@@ -51,7 +53,9 @@ class World:
         group = rng.choice(n_y, n, p=self.joint.sum(axis=0))
         tastes = CONCENTRATION * (self.joint / self.joint.sum(axis=0)).T[group]
         drawn = rng.standard_gamma(tastes)
-        return distributions(rng.multinomial(LENGTH, drawn / drawn.sum(axis=1, keepdims=True))), labels(group, n_y)
+        return distributions(rng.multinomial(LENGTH, drawn / drawn.sum(axis=1, keepdims=True))), labels(
+            group, n_y
+        )
 
 
 def joint(n_x: int, n_y: int, strength: float, seed: int) -> np.ndarray:
@@ -69,7 +73,10 @@ WORLDS = (
     World("lists, weak", joint(12, 3, 0.3, 3), lists=True),
     World("lists, strong", joint(12, 3, 0.6, 4), lists=True),
 )
-NOTHING = (World("labels, independent", joint(8, 4, 0.0, 2)), World("lists, independent", joint(12, 3, 0.0, 3), True))
+NOTHING = (
+    World("labels, independent", joint(8, 4, 0.0, 2)),
+    World("lists, independent", joint(12, 3, 0.0, 3), True),
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Told:
 
 
 def planted(world: World, n: int, replicates: int, rng: np.random.Generator) -> Told:
-    """Estimate the information of many draws: mean, its error relative to the truth, share of intervals that hold it."""
+    """Estimate many draws: mean, its error relative to the truth, and the share of intervals that hold it."""
     found = [mutual_information(*world.draw(rng, n)) for _ in range(replicates)]
     mean = float(np.mean([it.value for it in found]))
     held = float(np.mean([it.low <= world.bits <= it.high for it in found]))
@@ -96,7 +103,10 @@ def independent(
     values, within, called = [], [], []
     for _ in range(replicates):
         x, y = world.draw(rng, n)
-        value, null = mutual_information(x, y).value, permutation_null(x, y, rng=rng, n_permutations=n_permutations)
+        value, null = (
+            mutual_information(x, y).value,
+            permutation_null(x, y, rng=rng, n_permutations=n_permutations),
+        )
         values.append(value)
         within.append(null.low <= value <= null.high)
         called.append(null.p <= 0.05)
@@ -118,7 +128,9 @@ def main(arguments: list[str] | None = None) -> int:
             told = planted(world, n, asked.replicates, np.random.default_rng([asked.seed, n, at]))
             fine = abs(told.error) <= 0.02 and 0.93 <= told.held <= 0.97
             broken += not fine
-            line = f"{world.bits:>8.4f}  {told.mean:>8.4f}  {100 * told.error:>+6.2f}%  {100 * told.held:>5.1f}%"
+            line = (
+                f"{world.bits:>8.4f}  {told.mean:>8.4f}  {100 * told.error:>+6.2f}%  {100 * told.held:>5.1f}%"
+            )
             print(f"{world.name:<22}{n:>8}  {line}  {'' if fine else 'BROKEN'}", flush=True)
     print(f"\n{'independent':<22}{'users':>8}  {'mean':>8}  {'in null':>8}  {'p <= 5 %':>9}")
     for n in map(int, asked.users.split(",")):

@@ -20,7 +20,7 @@ from fuserec.errors import ConfigError, DataError
 from fuserec.evaluation.groups import Groups, item_groups, popularity_groups, require_column, user_groups
 from fuserec.filters import allowed_items, parse_filters
 from fuserec.metrics.debiased import popularity_propensities
-from fuserec.metrics.information import distributions
+from fuserec.metrics.masses import distributions
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ class AuditConfig(Settings):
         default=0.05, gt=0, le=1, description="Smaller propensities are raised to this."
     )
     permutations: int = Field(default=199, ge=19, description="Permutations of a null.")
+    seeds: int = Field(
+        default=1, ge=1, le=20, description="Seeds that models are fitted with; 2 and more measure stability."
+    )
     reasons: int = Field(default=0, ge=0, description="Test users whose reasons are checked; 0 checks none.")
 
 
@@ -172,7 +175,7 @@ class Audit:
 
     @cached_property
     def topics(self) -> Any:
-        """CSR float64 (n_items, n_topics): each item's categories (tags where there are none), equal shares; or None."""
+        """CSR float64 (n_items, n_topics): each item's categories (else tags) in equal shares; or None."""
         table = self.dataset.item_table
         name = next((name for name in ("categories", "tags") if _filled(table, name)), None)
         return None if name is None else topic_shares(table[name].to_list())
@@ -183,7 +186,10 @@ class Audit:
         newest = q.steps < k
         indptr = np.concatenate(([0], np.cumsum(np.minimum(q.lengths, k))))
         items = q.items[newest].astype(np.int64)
-        return sp.csr_array((np.ones(items.size), items, indptr), shape=(len(q), self.topics.shape[0])) @ self.topics
+        return (
+            sp.csr_array((np.ones(items.size), items, indptr), shape=(len(q), self.topics.shape[0]))
+            @ self.topics
+        )
 
     @cached_property
     def flagged(self) -> Mask | None:
@@ -283,7 +289,9 @@ def topic_shares(cells: list[list[str] | None]) -> Any:
 
     frame = pl.DataFrame({"topic": pl.Series(cells, dtype=pl.List(pl.String))}).with_row_index("item")
     pairs = frame.explode("topic").drop_nulls().unique(maintain_order=True)
-    sizes = pairs.group_by("topic", maintain_order=True).len().filter(pl.col("len") <= EVERYWHERE * frame.height)
+    sizes = (
+        pairs.group_by("topic", maintain_order=True).len().filter(pl.col("len") <= EVERYWHERE * frame.height)
+    )
     chosen = sizes.sort("len", "topic", descending=[True, False]).head(TOPICS)["topic"].to_list()
     code = {topic: at for at, topic in enumerate(chosen)}
     kept = pairs.filter(pl.col("topic").is_in(chosen))

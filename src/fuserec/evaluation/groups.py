@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,7 +83,9 @@ def user_groups(
         For a named column without two groups that are large enough.
     """
     if named is None:
-        made = (_of_column(table[name], users, most, named=False) for name in table.columns if name != PROFILE)
+        made = (
+            _of_column(table[name], users, most, named=False) for name in table.columns if name != PROFILE
+        )
         found = (groups.kept(smallest) for groups in made if groups is not None)
         return tuple(groups for groups in found if len(groups) >= 2)
     out = []
@@ -125,7 +128,9 @@ def popularity_groups(item_counts: npt.ArrayLike) -> Groups:
     share = np.empty(counts.size)
     share[order] = before / max(1.0, counts.sum())
     codes = np.where(share < 0.2, 0, np.where(share < 0.8, 1, 2))
-    return Groups("popularity", ("head", "middle", "tail", "cold"), np.where(counts > 0, codes, 3).astype(np.int64))
+    return Groups(
+        "popularity", ("head", "middle", "tail", "cold"), np.where(counts > 0, codes, 3).astype(np.int64)
+    )
 
 
 def safe(name: str) -> str:
@@ -204,5 +209,9 @@ def _bands(name: str, numbers: npt.NDArray[np.float64], users: npt.NDArray[Any])
     ends = [f"{edge:g}" for edge in edges]
     if not ends:
         return None
-    names = [f"<{ends[0]}", *(f"{low} to <{high}" for low, high in zip(ends, ends[1:], strict=False)), f">={ends[-1]}"]
+    names = [
+        f"<{ends[0]}",
+        *(f"{low} to <{high}" for low, high in pairwise(ends)),
+        f">={ends[-1]}",
+    ]
     return Groups(safe(name), tuple(names), codes)

@@ -17,16 +17,19 @@ from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.explanations import explanations
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.measures.fairness import gap_comparisons
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
+from fuserec.evaluation.stability import stability
 from fuserec.evaluation.yardstick import Columns, Yardstick
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset import Dataset
+    from fuserec.evaluation.statistics import Estimate
     from fuserec.run import RunOptions
 
 __all__ = ["evaluate"]
@@ -66,7 +69,7 @@ def evaluate(
     reference : str, optional
         A reported model that all others are compared with, beside every fusion.
     audit : AuditConfig, optional
-        Groups of users and items, flagged content, worth, propensities.
+        Groups of users and items, flagged content, worth, propensities, further seeds, reasons to be checked.
 
     Returns
     -------
@@ -119,6 +122,15 @@ def _measured(
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
+    beside = (
+        stability(
+            outcomes,
+            lambda other: ranking_pass(assemble(dataset, found, choice, held, other), max(cuts), other),
+            yardstick,
+        ),
+        explanations(line_up, outcomes, yardstick),
+    )
+    results = _with(results, beside)
     references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
     compared += gap_comparisons(columns, references, yardstick)
@@ -135,6 +147,17 @@ def _measured(
         environment=provenance.environment(run),
         notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
     )
+
+
+def _with(
+    results: Mapping[str, ModelResult], more: Sequence[Mapping[str, Mapping[str, Estimate]]]
+) -> dict[str, ModelResult]:
+    """Return the results with further figures of the models."""
+    added = {name: {key: it for one in more for key, it in one.get(name, {}).items()} for name in results}
+    return {
+        name: result.model_copy(update={"metrics": {**result.metrics, **added[name]}})
+        for name, result in results.items()
+    }
 
 
 def _checked(ks: Sequence[int]) -> tuple[int, ...]:

@@ -19,6 +19,9 @@ NOTHING = Estimate(None)
 LONGEST_NAME = 18
 """Characters of a model's name that the command line shows."""
 
+APART = ("outcomes", "fairness", "information", "ethics", "stability", "text")
+"""Families that have a panel of their own."""
+
 
 def table(head: Iterable[Child], rows: Iterable[Html], kind: str = "") -> Html:
     """Make a table that scrolls within its own frame where the page is too narrow for it."""
@@ -40,9 +43,10 @@ def ranked(results: EvaluationResults, metric: str) -> list[str]:
 
 
 def panels(results: EvaluationResults) -> dict[str, list[str]]:
-    """Return the metrics of each panel of the big table: one panel per k, one for those without."""
+    """Return the metrics of each panel of the big table: one per k, one for those without, one per further family."""
     order = list(DEFINITIONS)
-    names = {name for model in results.models.values() for name in model.metrics}
+    every = dict.fromkeys(name for model in results.models.values() for name in model.metrics)
+    names = [name for name in every if definition(name).family not in APART]
     found: dict[str, list[str]] = {}
     for k in [*results.cuts(), None]:
         chosen = [name for name in names if name_and_k(name)[1] == k]
@@ -50,14 +54,27 @@ def panels(results: EvaluationResults) -> dict[str, list[str]]:
             rated = all(definition(name).family == "rating" for name in chosen)
             title = f"first {k}" if k is not None else "ratings" if rated else "whole ranking"
             found[title] = sorted(chosen, key=lambda name: order.index(base_name(name)))
+    for family in APART:
+        chosen = [name for name in every if definition(name).family == family]
+        if chosen:
+            found[family] = chosen
     return found
 
 
 def metric_table(results: EvaluationResults, names: list[str]) -> Html:
     """Make one panel of the table of metrics."""
     head = [element("th", "Model", scope="col")]
+    several = len({name_and_k(name)[1] for name in names}) > 1
     head += [
-        element("th", element("abbr", definition(name).title, title=wording.meaning(name)), scope="col")
+        element(
+            "th",
+            element(
+                "abbr",
+                wording.metric_title(name) if several else definition(name).title,
+                title=wording.meaning(name),
+            ),
+            scope="col",
+        )
         for name in names
     ]
     best = {name: results.best(name) for name in names}

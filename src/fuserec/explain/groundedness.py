@@ -1,9 +1,10 @@
 """Is it true? Every claim of a text about a recommendation, checked against the record that it was made from.
 
-:class:`Checker` is the interface: a text and a :class:`Record` in, :class:`Claim` objects with verdicts out. The one here reads
-with rules, needs no language model, and is strict: what it cannot find in the record does not count as true. It knows
-the sentences of :mod:`fuserec.reasons` in English and Chinese, and of any other text the names in quotation marks, the
-proper names, the numbers, and whether the rest is told in words of the record. It does not understand negations.
+:class:`Checker` is the interface: a text and a :class:`Record` in, :class:`Claim` objects with verdicts out. The
+one here reads with rules, needs no language model, and is strict: what it cannot find in the record does not count as
+true. It knows the sentences of :mod:`fuserec.reasons` in English and Chinese, and of any other text the names in
+quotation marks, the proper names, the numbers, and whether the rest is told in words of the record. It does not
+understand negations.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Literal, Protocol
 from fuserec.metrics.text import tokens
 
 Verdict = Literal["supported", "unsupported", "unverifiable"]
-ClaimKind = Literal["history", "words", "topic", "popularity", "description", "pattern", "name", "number", "statement"]
+ClaimKind = Literal[
+    "history", "words", "topic", "popularity", "description", "pattern", "name", "number", "statement"
+]
 
 _CUES: tuple[tuple[ClaimKind, str], ...] = (
     ("words", r"matches your words?|符合您的用词"),
@@ -35,7 +38,9 @@ _CUES: tuple[tuple[ClaimKind, str], ...] = (
 
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"|「([^」]+)」|《([^》]+)》|‘([^‘’]+)’")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?![\w])")
-_PROPER = re.compile(r"(?<![.!?;:“\"]\s)(?<!^)\b[A-Z][\w'’-]+(?:\s+(?:of|the|and|de|von|van)?\s*[A-Z][\w'’-]+)*")
+_PROPER = re.compile(
+    r"(?<![.!?;:“\"]\s)(?<!^)\b[A-Z][\w'’-]+(?:\s+(?:of|the|and|de|von|van)?\s*[A-Z][\w'’-]+)*"
+)
 _END = re.compile(r"(?:[;；。！？!?\n]|\.(?=\s|$))+\s*")
 _MARK = "\ue000{}\ue001"
 _MARKED = re.compile("\ue000(\\d+)\ue001")
@@ -43,10 +48,11 @@ _MARKED = re.compile("\ue000(\\d+)\ue001")
 TOLD = 0.6
 """A statement counts as told by the record where it has at least this share of the statement's words."""
 
-_PLAIN = frozenset(
-    "a an and are as at be because been but by for from had has have he her his i if in is it its more of on or our so "
-    "she that the their them they this to too was we were what when which who will with you your also just very".split()
+_PLAIN_WORDS = (
+    "a also an and are as at be because been but by for from had has have he her his i if in is it its just more of on "
+    "or our so she that the their them they this to too very was we were what when which who will with you your"
 )
+_PLAIN = frozenset(_PLAIN_WORDS.split())
 """Words that claim nothing."""
 
 
@@ -141,7 +147,9 @@ class GroundednessChecker:
 
         def mark(found: re.Match[str]) -> str:
             quoted.append(next(group for group in found.groups() if group is not None))
-            return _MARK.format(len(quoted) - 1)  # so that what stands in quotation marks is not read as a sentence
+            return _MARK.format(
+                len(quoted) - 1
+            )  # so that what stands in quotation marks is not read as a sentence
 
         marked = _QUOTED.sub(mark, text)
         claims: list[Claim] = []
@@ -191,7 +199,9 @@ class _Known:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        columns = [text for value in (*record.item.values(), *record.profile.values()) for text in _texts(value)]
+        columns = [
+            text for value in (*record.item.values(), *record.profile.values()) for text in _texts(value)
+        ]
         everything = " \n ".join([*columns, *record.history, *record.topics, record.text])
         self._all = _folded(everything)
         self.words = frozenset(tokens(everything))

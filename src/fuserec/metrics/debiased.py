@@ -20,7 +20,9 @@ from fuserec.metrics.grouping import group_sums
 FloatArray = npt.NDArray[np.float64]
 
 
-def popularity_propensities(item_counts: npt.ArrayLike, exponent: float = 0.5, floor: float = 0.05) -> FloatArray:
+def popularity_propensities(
+    item_counts: npt.ArrayLike, exponent: float = 0.5, floor: float = 0.05
+) -> FloatArray:
     """Return (n_i / max n) ** exponent, at least ``floor``: float64 (n_items,).
 
     Source: Saito, Yaginuma, Nishino, Sakata, Nakata (2020), Unbiased recommender learning from missing-not-at-random

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from fuserec.errors import RequestError
 from fuserec.metrics.definitions import Definition
-from fuserec.metrics.information import distributions
+from fuserec.metrics.masses import distributions
 
 FloatArray = npt.NDArray[np.float64]
 

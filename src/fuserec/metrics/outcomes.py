@@ -65,7 +65,9 @@ def _aligned(
     ranks, values = np.asarray(rank, np.float64), np.asarray(other, np.float64)
     who = np.asarray(query, np.int64)
     if not ranks.shape == values.shape == who.shape:
-        raise DataError(f"outcomes need one value a target, got {values.shape} values of {ranks.shape} targets")
+        raise DataError(
+            f"outcomes need one value a target, got {values.shape} values of {ranks.shape} targets"
+        )
     return ranks, values, who
 
 

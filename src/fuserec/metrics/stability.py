@@ -48,7 +48,9 @@ def rank_biased_overlap(a: npt.ArrayLike, b: npt.ArrayLike, k: int, p: float = 0
     left, right = _cut(a, b, k)
     equal = (left[:, :, None] == right[:, None, :]) & (left >= 0)[:, :, None]
     depth = np.arange(1, left.shape[1] + 1)
-    later = np.maximum(depth[:, None], depth[None, :])  # the depth from which on both places are within the lists
+    later = np.maximum(
+        depth[:, None], depth[None, :]
+    )  # the depth from which on both places are within the lists
     agreed = np.stack([(equal & (later <= d)).sum(axis=(1, 2)) / d for d in depth], axis=1)
     found = agreed[:, -1] * p ** depth[-1] + (1 - p) / p * (agreed * p**depth).sum(axis=1)
     return np.where(((left >= 0) | (right >= 0)).any(axis=1), np.minimum(found, 1.0), np.nan)
@@ -60,7 +62,9 @@ def _cut(a: npt.ArrayLike, b: npt.ArrayLike, k: int) -> tuple[npt.NDArray[np.int
         raise RequestError(f"a metric at k needs k of at least 1, got {k}")
     left, right = np.asarray(a, np.int64), np.asarray(b, np.int64)
     if left.shape != right.shape or left.ndim != 2:
-        raise DataError(f"overlap needs two lists for the same queries, got shapes {left.shape} and {right.shape}")
+        raise DataError(
+            f"overlap needs two lists for the same queries, got shapes {left.shape} and {right.shape}"
+        )
     return left[:, :k], right[:, :k]
 
 

@@ -1,7 +1,7 @@
 """Fairness for users (gaps between groups) and for items (exposure against share and merit).
 
-An interval is that of the contrast which the data show: of a gap, of the two groups that are best and worst served here.
-The largest gap of every resample would be biased upwards.
+An interval is that of the contrast which the data show: of a gap, of the two groups that are best and worst served
+here. The largest gap of every resample would be biased upwards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from fuserec.metrics.fairness import (
     means_of_groups,
     paired_gap_p,
     worst,
-    worst_due,
     worst_to_best,
 )
 from fuserec.metrics.grouping import group_sums, ratio
@@ -81,7 +80,7 @@ def _resampled_means(values: FloatArray, groups: Groups, yardstick: Yardstick) -
 
 
 def _between_items(outcome: Outcome, groups: Groups, yardstick: Yardstick, k: int) -> dict[str, Estimate]:
-    """Return how the exposure of one column's groups departs from their share of the catalogue and of what is chosen."""
+    """Return how exposure of one column's groups departs from their share of the catalogue and of choices."""
     test, n = yardstick.test, len(groups)
     seen = exposure_by_group(outcome.lists, outcome.counts, k, groups.codes, n)
     chosen = _chosen_by_group(groups.codes[test.items], test.rows, len(test), n)
@@ -108,15 +107,18 @@ def _between_items(outcome: Outcome, groups: Groups, yardstick: Yardstick, k: in
         due = np.where(judged, merit, 0.0)
         shares, dues = exposure / exposure.sum(), merit / merit.sum()
         least = int(np.argmin(np.where(judged, ratio(shares, dues), np.inf)))
-        of_seen, of_chosen = ratio(drawn_seen, drawn_seen.sum(axis=1, keepdims=True)), ratio(
-            drawn_chosen, drawn_chosen.sum(axis=1, keepdims=True)
+        of_seen, of_chosen = (
+            ratio(drawn_seen, drawn_seen.sum(axis=1, keepdims=True)),
+            ratio(drawn_chosen, drawn_chosen.sum(axis=1, keepdims=True)),
         )
         value = float(ratio(shares, dues)[least]) if due.any() else float("nan")
         found[f"worst_due{suffix}"] = _estimate(value, ratio(of_seen[:, least], of_chosen[:, least]))
     return found
 
 
-def _chosen_by_group(codes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], n: int, n_groups: int) -> FloatArray:
+def _chosen_by_group(
+    codes: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], n: int, n_groups: int
+) -> FloatArray:
     """Count each query's targets by group of items: float64 (n, n_groups)."""
     inside = codes >= 0
     cell = rows[inside] * n_groups + codes[inside]
@@ -144,10 +146,10 @@ def _estimate(value: float, drawn: FloatArray) -> Estimate:
 def gap_comparisons(
     columns: Mapping[str, Columns], references: tuple[str, ...], yardstick: Yardstick
 ) -> list[Comparison]:
-    """Compare the models' gaps with those of every reference, on the same users: does one treat groups more alike?
+    """Compare the models' gaps with those of every reference, on the same users.
 
-    The interval is a paired bootstrap of the two gaps between the groups that are best and worst served by each; p swaps
-    the two models' values user by user.
+    The interval is a paired bootstrap of the two gaps between the groups that are best and worst served by each; p
+    swaps the two models' values user by user.
     """
     k, found = yardstick.main_k, []
     for groups in yardstick.audit.groups:

@@ -10,19 +10,16 @@ import scipy.sparse as sp
 from fuserec.evaluation.measures.base import Measured
 from fuserec.evaluation.statistics import Estimate
 from fuserec.metrics.ethics import list_topics
-from fuserec.metrics.information import (
-    Information,
-    Null,
-    distributions,
-    labels,
-    mutual_information,
-    permutation_null,
-    personalisation,
-)
+from fuserec.metrics.information import Information, mutual_information, personalisation
+from fuserec.metrics.information_null import Null, permutation_null
+from fuserec.metrics.masses import distributions, labels, pooled
 
 if TYPE_CHECKING:
     from fuserec.evaluation.ranking_pass import Outcome
     from fuserec.evaluation.yardstick import Yardstick
+
+EXPECTED = 5
+"""An item counts by itself where so many users of the smallest group are expected to see it."""
 
 
 def information(outcome: Outcome, yardstick: Yardstick) -> Measured:
@@ -37,7 +34,11 @@ def information(outcome: Outcome, yardstick: Yardstick) -> Measured:
     for groups in audit.groups:
         inside = groups.codes >= 0
         codes = labels(groups.codes[inside], len(groups))
-        whole |= _shared(shown[inside], codes, yardstick, "group_information", f":{groups.name}@{k}", normalised=False)
+        share = np.bincount(groups.codes[inside], minlength=len(groups)).min() / np.count_nonzero(inside)
+        items = pooled(shown[inside], EXPECTED / share)
+        whole |= _shared(
+            items, codes, yardstick, "group_information", f":{groups.name}@{k}", normalised=False
+        )
     return Measured(whole=whole)
 
 
