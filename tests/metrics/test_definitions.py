@@ -10,7 +10,7 @@ from fuserec.metrics import grouping, ranking
 
 
 def test_docstring_examples():
-    for module, examples in ((metrics, 1), (grouping, 3)):
+    for module, examples in ((metrics, 2), (grouping, 3)):
         result = doctest.testmod(module)
         assert result.attempted == examples
         assert result.failed == 0
@@ -22,7 +22,19 @@ def test_every_metric_of_the_ranking_tables_is_defined():
 
 
 def test_errors_are_lower_is_better():
-    assert {name for name, about in metrics.DEFINITIONS.items() if about.better == "lower"} == {"rmse", "mae"}
+    lower = {
+        name
+        for name, about in metrics.DEFINITIONS.items()
+        if about.better == "lower" and about.family in ("accuracy", "rating")
+    }
+    assert lower == {"rmse", "mae"}
+
+
+def test_a_metric_by_column_is_named_with_it():
+    about = metrics.definition("group_gap:gender@10")
+    assert about.title == "NDCG gap (gender)"
+    assert about.better == metrics.DEFINITIONS["group_gap"].better == "lower"
+    assert metrics.base_name("group_gap:gender@10") == metrics.base_name("group_gap") == "group_gap"
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -247,12 +247,13 @@ class Audit:
         if context is not None and name in context.columns:
             values = _numbers(context[name], name)[row]
             known = np.isfinite(values)
-            found = np.full(self.test.items.size, np.nan)
-            found[target[known]] = 0.0
-            np.add.at(found, target[known], values[known])
-            return found
+            worth = np.full(self.test.items.size, np.nan)
+            worth[target[known]] = 0.0
+            np.add.at(worth, target[known], values[known])
+            return worth
         own = require_column(self.dataset.item_table, name, "worth", "interactions and items")
-        return _numbers(self.dataset.item_table[own], name)[self.test.items]
+        found = _numbers(self.dataset.item_table[own], name)
+        return np.asarray(found[self.test.items])
 
     @cached_property
     def propensity(self) -> FloatArray:
@@ -261,7 +262,7 @@ class Audit:
         if config.propensities == "popularity":
             counts = self.train.item_counts
             made = popularity_propensities(counts, config.propensity_exponent, config.propensity_floor)
-            return made[test.items]
+            return np.asarray(made[test.items])
         shown = Impressions.of(self.dataset)
         known = np.isfinite(shown.propensity) & (shown.propensity > 0) & (shown.user >= 0)
         keys = shown.user[known].astype(np.int64) * self.dataset.n_items + shown.item[known]

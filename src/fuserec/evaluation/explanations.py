@@ -124,7 +124,8 @@ class _Records:
     def _topics(self, table: str, row: int) -> list[str]:
         """Return the categories and tags of an item, or the tags of a user."""
         cells = self._cells(table, row)
-        return [str(topic) for name in ("categories", "tags") for topic in (cells.get(name) or [])]
+        lists: list[Any] = [cells.get(name) or [] for name in ("categories", "tags")]
+        return [str(topic) for topics in lists for topic in topics]
 
 
 class _Trial:

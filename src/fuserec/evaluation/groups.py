@@ -203,7 +203,7 @@ def _bands(name: str, numbers: npt.NDArray[np.float64], users: npt.NDArray[Any])
     known = np.isfinite(asked)
     if not known.any():
         return None
-    edges = np.unique(np.quantile(asked[known], BANDS, method="nearest"))
+    edges = np.unique(np.quantile(asked[known], BANDS, method="higher"))
     edges = edges[edges > asked[known].min()]
     codes = np.where(known, np.searchsorted(edges, asked, side="right"), -1).astype(np.int64)
     ends = [f"{edge:g}" for edge in edges]

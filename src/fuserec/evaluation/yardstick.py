@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fuserec.evaluation.audit import Audit, AuditConfig
+
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, Split
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.evaluation.audit import Audit
     from fuserec.run import RunOptions
 
 FloatArray = npt.NDArray[np.float64]
@@ -35,8 +36,8 @@ class Yardstick:
     ks : tuple of int
     features : ItemFeatures
     run : RunOptions
-    audit : Audit
-        Groups, flagged items, outcomes and propensities.
+    asked : Audit, optional
+        Groups, flagged items, outcomes and propensities; without it no groups, and settings by default.
     """
 
     test: Holdout
@@ -44,14 +45,24 @@ class Yardstick:
     ks: tuple[int, ...]
     features: ItemFeatures
     run: RunOptions
-    audit: Audit
+    asked: Audit | None = None
 
     @classmethod
     def of(
-        cls, held: Split, ks: tuple[int, ...], features: ItemFeatures, run: RunOptions, audit: Audit
+        cls,
+        held: Split,
+        ks: tuple[int, ...],
+        features: ItemFeatures,
+        run: RunOptions,
+        audit: Audit | None = None,
     ) -> Yardstick:
         """Take test and training from a split."""
         return cls(held.test, held.train, ks, features, run, audit)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Return what is asked beside accuracy."""
+        return self.asked or Audit(AuditConfig(), self.train, self.test, self.train)
 
     @property
     def main_k(self) -> int:

@@ -151,7 +151,7 @@ class GroundednessChecker:
                 len(quoted) - 1
             )  # so that what stands in quotation marks is not read as a sentence
 
-        marked = _QUOTED.sub(mark, text)
+        marked = _QUOTED.sub(mark, text.translate({0xE000: None, 0xE001: None}))
         claims: list[Claim] = []
         for clause in _END.split(marked):
             names = [quoted[int(at)] for at in _MARKED.findall(clause)]

@@ -106,7 +106,7 @@ def mutual_information(x: Any, y: Any) -> Information:
     influence = np.asarray(
         (a @ sp.csr_array((logs, joint.indices, joint.indptr), joint.shape)).multiply(b).sum(axis=1)
     )
-    cells = max(1, (np.count_nonzero(px) - 1) * (np.count_nonzero(py) - 1))
+    cells = max(1, int(np.count_nonzero(px) - 1) * int(np.count_nonzero(py) - 1))
     variance = float(np.var(influence)) / n + 2 * excess**2 / cells / unit**2
     value, half = plug_in - excess / unit, Z95 * float(np.sqrt(variance))
     return Information(
@@ -183,7 +183,8 @@ def _joint_trace(a: Any, b: Any, joint: Any) -> float:
     """Return the same over the cells of both variables."""
     squares = a.power(2).T.tocsr() @ b.power(2)
     squares.sort_indices()
-    return float(np.sum(squares.data / joint.data)) / a.shape[0] - 1
+    total = float(np.sum(squares.data / joint.data))
+    return total / int(a.shape[0]) - 1
 
 
 DEFINITIONS: dict[str, Definition] = {

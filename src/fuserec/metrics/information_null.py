@@ -72,7 +72,7 @@ class _Estimator:
     """
 
     def __init__(self, a: Any, b: Any) -> None:
-        self._a, self._b, self._n = a, b, a.shape[0]
+        self._a, self._b, self._n = a, b, int(a.shape[0])
         px, py = marginal(a), marginal(b)
         self._entropies = entropy(px) + entropy(py)
         self._traces = trace(a.power(2), px) + trace(b.power(2), py)
@@ -94,14 +94,15 @@ class _Estimator:
         mass, squares = self._cells(order)
         p = mass / self._n
         trace = float(np.sum(squares / mass)) - 1 - self._traces
-        return self._entropies + float(np.sum(p * np.log2(p))) - trace / (2 * self._n * np.log(2))
+        joint = -float(np.sum(p * np.log2(p)))
+        return float(self._entropies - joint - trace / (2 * self._n * np.log(2)))
 
     def _counted(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
         """Return sums of mass and of its squares in the cells that occur, of equal masses and labels: by counting."""
         size, each = self._b.shape[1], float(self._a.data[0])
         cell = self._a.indices.astype(np.int64) * size + self._b.indices[order][self._rows]
         counts = np.bincount(cell)
-        mass = counts[counts > 0] * each
+        mass = np.asarray(counts[counts > 0] * each, np.float64)
         return mass, mass * each
 
     def _multiplied(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:

@@ -24,6 +24,11 @@ def labels(codes: npt.ArrayLike, n_codes: int | None = None) -> Any:
     ------
     DataError
         For a code below 0: leave those users out first.
+
+    Examples
+    --------
+    >>> labels([1, 0]).toarray().tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
     """
     found = np.asarray(codes, np.int64)
     if found.ndim != 1 or (found.size and found.min() < 0):
@@ -33,7 +38,13 @@ def labels(codes: npt.ArrayLike, n_codes: int | None = None) -> Any:
 
 
 def distributions(counts: Any) -> Any:
-    """Return counts (n, n_codes), sparse or not, as CSR float64 whose rows sum to 1; empty rows stay empty."""
+    """Return counts (n, n_codes), sparse or not, as CSR float64 whose rows sum to 1; empty rows stay empty.
+
+    Examples
+    --------
+    >>> distributions([[2, 0, 2], [0, 0, 0]]).toarray().tolist()
+    [[0.5, 0.0, 0.5], [0.0, 0.0, 0.0]]
+    """
     table = sp.csr_array(counts, dtype=np.float64)
     table.sum_duplicates()
     total = np.asarray(table.sum(axis=1)).ravel()
