@@ -312,7 +312,7 @@ def test_columns_become_groups() -> None:
     assert found["gender"].values == ("F", "M")
     assert found["gender"].codes.tolist() == [0, 1] * 4 + [-1]
     assert found["code"].values == ("1", "18")
-    assert found["age"].values == ("<22", "22 to <24", "24 to <26", ">=26")
+    assert found["age"].values == ("under 22", "22 to under 24", "24 to under 26", "26+")
     assert found["age"].codes.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, -1]
     (digits,) = user_groups(table, users, ["digits"], 5, 2)
     assert len(digits) == 3  # bands: 1 and 2 .. of a column of text that is named

@@ -210,8 +210,8 @@ def _bands(name: str, numbers: npt.NDArray[np.float64], users: npt.NDArray[Any])
     if not ends:
         return None
     names = [
-        f"<{ends[0]}",
-        *(f"{low} to <{high}" for low, high in pairwise(ends)),
-        f">={ends[-1]}",
+        f"under {ends[0]}",
+        *(f"{low} to under {high}" for low, high in pairwise(ends)),
+        f"{ends[-1]}+",
     ]
     return Groups(safe(name), tuple(names), codes)

@@ -209,7 +209,7 @@ def _weakest(model: ModelResult, metric: str) -> str:
     lower = definition(metric).better == "lower"
     name = max(values, key=values.__getitem__) if lower else min(values, key=values.__getitem__)
     users = model.segments[name].users
-    title = segment_title(name).lower() if name in SEGMENTS else name
+    title = segment_title(name).lower() if name in SEGMENTS else segment_title(name)
     value = f"{metric_title(metric)} {figure(metric, values[name])}"
     return f"It does least well on {title}: {value} ({users:,} users)."
 
