@@ -97,7 +97,7 @@ def planted(world: World, n: int, replicates: int, rng: np.random.Generator) -> 
 
 
 def independent(
-    world: World, n: int, replicates: int, rng: np.random.Generator, n_permutations: int = 199
+    world: World, n: int, replicates: int, rng: np.random.Generator, n_permutations: int = 99
 ) -> tuple[float, float, float]:
     """Return mean estimate, share of estimates within their null interval, and share of p-values up to 5 %."""
     values, within, called = [], [], []

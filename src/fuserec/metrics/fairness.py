@@ -195,7 +195,7 @@ def disparity(exposure: npt.ArrayLike, due: npt.ArrayLike) -> FloatArray:
     >>> round(float(disparity([0.8, 0.2], [0.5, 0.5])), 6)
     0.3
     """
-    shown, owed = _normalised(exposure), _normalised(due)
+    shown, owed = shares(exposure), shares(due)
     return np.asarray(np.abs(shown - owed).sum(axis=-1) / 2)
 
 
@@ -209,11 +209,17 @@ def worst_due(exposure: npt.ArrayLike, due: npt.ArrayLike) -> FloatArray:
     >>> round(float(worst_due([0.8, 0.2], [0.5, 0.5])), 6)
     0.4
     """
-    return worst(ratio(_normalised(exposure), _normalised(due)))
+    return worst(ratio(shares(exposure), shares(due)))
 
 
-def _normalised(values: npt.ArrayLike) -> FloatArray:
-    """Return shares that sum to 1 over the last axis."""
+def shares(values: npt.ArrayLike) -> FloatArray:
+    """Scale values so that they sum to 1 over the last axis; NaN where they sum to 0.
+
+    Examples
+    --------
+    >>> shares([1, 3]).tolist()
+    [0.25, 0.75]
+    """
     table = np.asarray(values, np.float64)
     return ratio(table, table.sum(axis=-1, keepdims=True))
 

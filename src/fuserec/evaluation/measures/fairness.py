@@ -22,7 +22,9 @@ from fuserec.metrics.fairness import (
     gap_p,
     means_of_groups,
     paired_gap_p,
+    shares,
     worst,
+    worst_due,
     worst_to_best,
 )
 from fuserec.metrics.grouping import group_sums, ratio
@@ -102,17 +104,11 @@ def _between_items(outcome: Outcome, groups: Groups, yardstick: Yardstick, k: in
     found[f"exposure_merit{suffix}"] = _estimate(
         float(disparity(exposure, merit)), _signed(drawn_seen, drawn_chosen, exposure, merit)
     )
-    judged = merit >= yardstick.audit.config.smallest_group
-    if judged.any():
-        due = np.where(judged, merit, 0.0)
-        shares, dues = exposure / exposure.sum(), merit / merit.sum()
-        least = int(np.argmin(np.where(judged, ratio(shares, dues), np.inf)))
-        of_seen, of_chosen = (
-            ratio(drawn_seen, drawn_seen.sum(axis=1, keepdims=True)),
-            ratio(drawn_chosen, drawn_chosen.sum(axis=1, keepdims=True)),
-        )
-        value = float(ratio(shares, dues)[least]) if due.any() else float("nan")
-        found[f"worst_due{suffix}"] = _estimate(value, ratio(of_seen[:, least], of_chosen[:, least]))
+    judged = np.flatnonzero(merit >= yardstick.audit.config.smallest_group)
+    if judged.size >= 2:
+        least = int(np.argmin(ratio(shares(exposure[judged]), shares(merit[judged]))))
+        drawn = ratio(shares(drawn_seen[:, judged]), shares(drawn_chosen[:, judged]))[:, least]
+        found[f"worst_due{suffix}"] = _estimate(float(worst_due(exposure[judged], merit[judged])), drawn)
     return found
 
 
@@ -127,9 +123,8 @@ def _chosen_by_group(
 
 def _signed(seen: FloatArray, due: FloatArray, observed: FloatArray, owed: FloatArray) -> FloatArray:
     """Return half the differences of shares in each resample, with the signs that the data show."""
-    sign = np.sign(observed / observed.sum() - owed / owed.sum())
-    gaps = ratio(seen, seen.sum(axis=1, keepdims=True)) - ratio(due, due.sum(axis=1, keepdims=True))
-    return np.asarray((gaps * sign).sum(axis=1) / 2)
+    sign = np.sign(shares(observed) - shares(owed))
+    return np.asarray(((shares(seen) - shares(due)) * sign).sum(axis=1) / 2)
 
 
 def _estimate(value: float, drawn: FloatArray) -> Estimate:
