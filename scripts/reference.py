@@ -72,6 +72,13 @@ LANGUAGE = """
 Settings of a training, `--config FILE` (see [adapting the language model](language-models.md)).
 """
 
+AUDIT = """
+## Audits of `fuserec evaluate`
+
+Settings of `fuserec evaluate --audit FILE` (see [beside accuracy](fairness-and-information.md)).
+
+"""
+
 DATASET = """
 ## `dataset.toml`
 
@@ -93,6 +100,7 @@ def configuration() -> str:
     """Return docs/configuration.md."""
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset_toml import FolderSettings
+    from fuserec.evaluation.audit import AuditConfig
     from fuserec.neural.language.adapt_config import AdaptConfig, CompressConfig
     from fuserec.neural.language.tuning_config import TuningConfig
     from fuserec.scorers import SCORERS, scorer_class
@@ -115,6 +123,8 @@ def configuration() -> str:
         pages.append(table(config, frozenset()))
     pages.append("\n### `[tuning]` of it\n\n" + summary(TuningConfig.__doc__) + "\n")
     pages.append(table(TuningConfig, frozenset()))
+    pages.append(AUDIT)
+    pages.append(table(AuditConfig, frozenset()))
     pages.append(DATASET)
     pages.append(table(FolderSettings, frozenset()))
     return "".join(pages)

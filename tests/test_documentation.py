@@ -93,7 +93,9 @@ def test_the_guides_name_every_format_split_and_metric() -> None:
     evaluation = (REPOSITORY / "docs" / "evaluation.md").read_text(encoding="utf-8")
     assert [name for name in FORMATS if f"`{name}`" not in formats] == []
     assert [name for name in Protocol.__args__ if f"`{name}`" not in evaluation] == []
-    assert [name for name in DEFINITIONS if not re.search(rf"`{name}(@k)?`", evaluation)] == []
+    beside = (REPOSITORY / "docs" / "fairness-and-information.md").read_text(encoding="utf-8")
+    named = r"`{}(:COLUMN)?(@\w+)?`"
+    assert [name for name in DEFINITIONS if not re.search(named.format(name), evaluation + beside)] == []
 
 
 def test_the_picture_names_every_scorer() -> None:

@@ -10,7 +10,7 @@ from fuserec.metrics import grouping, ranking
 
 
 def test_docstring_examples():
-    for module, examples in ((metrics, 1), (grouping, 3)):
+    for module, examples in ((metrics, 2), (grouping, 3)):
         result = doctest.testmod(module)
         assert result.attempted == examples
         assert result.failed == 0
@@ -25,6 +25,13 @@ def test_errors_are_lower_is_better():
     lower = {name for name, about in metrics.DEFINITIONS.items() if about.better == "lower"}
     assert {"rmse", "mae", "log_loss", "brier", "ece", "gini", "miscalibration"} <= lower
     assert not lower & {*ranking.AT_K, *ranking.WHOLE}
+
+
+def test_a_metric_by_column_is_named_with_it():
+    about = metrics.definition("group_gap:gender@10")
+    assert about.title == "NDCG gap (gender)"
+    assert about.better == metrics.DEFINITIONS["group_gap"].better == "lower"
+    assert metrics.base_name("group_gap:gender@10") == metrics.base_name("group_gap") == "group_gap"
 
 
 def test_unknown_names_are_refused_with_the_nearest():

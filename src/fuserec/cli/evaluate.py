@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fuserec.cli.audits import AuditFile, GroupColumns, Reasons, Seeds, audit_of
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
@@ -46,6 +47,10 @@ def evaluate(
         float, typer.Option("--share", help="What is held out (temporal, random, users, cold-items).")
     ] = 0.1,
     k: Annotated[str, typer.Option("-k", "--k", help="Where lists are cut, divided by commas.")] = "5,10,20",
+    groups: GroupColumns = None,
+    audit: AuditFile = None,
+    seeds: Seeds = None,
+    reasons: Reasons = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
@@ -77,6 +82,7 @@ def evaluate(
     from fuserec.evaluation.results import write_json
     from fuserec.evaluation.runner import evaluate as measure
 
+    asked = audit_of(audit, groups, seeds, reasons)
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
     with (
@@ -85,12 +91,14 @@ def evaluate(
     ):
         dataset, _ = read(folder, format)
         if ablate is None:
-            results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
+            results = measure(
+                dataset, configs, split=protocol, models=model or (), ks=ks, run=run, audit=asked
+            )
         else:
             from fuserec.evaluation.ablation import ablate as compare
 
             only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
-            results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run)
+            results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run, audit=asked)
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:

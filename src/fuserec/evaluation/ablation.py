@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.audit import AuditConfig
     from fuserec.run import RunOptions
 
 log = logging.getLogger("fuserec")
@@ -42,6 +43,7 @@ def ablate(
     split: SplitConfig,
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
+    audit: AuditConfig | None = None,
 ) -> EvaluationResults:
     """Measure a part and its variants on held-out data, each compared with the part as it is.
 
@@ -53,7 +55,7 @@ def ablate(
         defaults.
     config : RecommenderConfig, optional
         Where the part's hyperparameters and the features come from.
-    split, ks, run
+    split, ks, run, audit
         As in :func:`fuserec.evaluation.runner.evaluate`.
 
     Returns
@@ -70,7 +72,9 @@ def ablate(
     config = config or RecommenderConfig()
     parts = variants(config.parts or default_parts(dataset), what)
     chosen = config.model_copy(update={"parts": parts})
-    return evaluate(dataset, chosen, split=split, models=list(parts), ks=ks, run=run, reference=FULL)
+    return evaluate(
+        dataset, chosen, split=split, models=list(parts), ks=ks, run=run, reference=FULL, audit=audit
+    )
 
 
 def variants(parts: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, dict[str, Any]]:

@@ -69,7 +69,7 @@ def by_segment(outcome: Outcome, yardstick: Yardstick, everybody: Columns) -> di
     """Return the ranking metrics of each segment, NaN for queries outside it.
 
     Queries are told apart by the length of their history, targets by how often training has them: a query
-    counts in every segment that it has a target of, with those targets alone.
+    counts in every segment that it has a target of, with those targets alone. Groups of users are segments too.
     """
     test = yardstick.test
     kinds = query_cohorts(test.queries) % len(HISTORY)
@@ -82,6 +82,12 @@ def by_segment(outcome: Outcome, yardstick: Yardstick, everybody: Columns) -> di
     for code, name in enumerate(ITEM_COHORTS):
         if (cohorts == code).any():
             found[f"target:{name}"] = accuracy(outcome, yardstick, cohorts == code)
+    for groups in yardstick.audit.groups:
+        for code, value in enumerate(groups.values):
+            inside = groups.codes == code
+            found[f"group:{groups.name}={value}"] = {
+                m: np.where(inside, column, np.nan) for m, column in everybody.items()
+            }
     return found
 
 

@@ -25,7 +25,7 @@ from fuserec.evaluation.tables import (
     table,
     terminal_table,
 )
-from fuserec.metrics import DEFINITIONS, definition, name_and_k
+from fuserec.metrics import DEFINITIONS, base_name, definition, name_and_k
 
 __all__ = ["terminal_table", "to_html", "write_html"]
 
@@ -322,7 +322,7 @@ def _about(results: EvaluationResults) -> Html:
         else "–",
         "Fingerprint": data.fingerprint,
     }
-    used = dict.fromkeys(name_and_k(name)[0] for model in results.models.values() for name in model.metrics)
+    used = dict.fromkeys(base_name(name) for model in results.models.values() for name in model.metrics)
     terms = {definition(name).title: wording.meaning(name) for name in DEFINITIONS if name in used}
     return _section(
         "about",

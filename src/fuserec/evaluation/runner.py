@@ -15,23 +15,26 @@ from fuserec.data.splits import split as split_data
 from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
+from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.explanations import explanations
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.measures.fairness import gap_comparisons
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
+from fuserec.evaluation.stability import stability
 from fuserec.evaluation.yardstick import Columns, Yardstick
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset import Dataset
+    from fuserec.evaluation.statistics import Estimate
     from fuserec.run import RunOptions
 
 __all__ = ["evaluate"]
 
 log = logging.getLogger("fuserec")
-
-PRIMARY_K = 10
 
 
 def evaluate(
@@ -43,6 +46,7 @@ def evaluate(
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
     reference: str | None = None,
+    audit: AuditConfig | None = None,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -64,6 +68,8 @@ def evaluate(
         Equal seeds give equal figures.
     reference : str, optional
         A reported model that all others are compared with, beside every fusion.
+    audit : AuditConfig, optional
+        Groups of users and items, flagged content, worth, propensities, further seeds, reasons to be checked.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told, reference)
+        results = _measured(dataset, configs, split, models, cuts, told, reference, audit)
         tell(results, told)
     return results
 
@@ -94,19 +100,21 @@ def _measured(
     cuts: tuple[int, ...],
     run: RunOptions,
     reference: str | None,
+    audit: AuditConfig | None,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
     choice = Choice.of(models, found)
     held = split_data(dataset, split, run.seed)
+    facts = Audit.of(dataset, held, audit or AuditConfig())
     warned = [leak(entry.config.features, dataset, held.train) for entry in found]
     leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
     for warning in leaks:
         log.warning("%s", warning)
     line_up = assemble(dataset, found, choice, held, run)
     outcomes = ranking_pass(line_up, max(cuts), run)
-    yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
-    primary = f"ndcg@{PRIMARY_K if PRIMARY_K in cuts else max(cuts)}"
+    yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run, facts)
+    primary = f"ndcg@{yardstick.main_k}"
     ratings = _ratings(line_up, yardstick)
     results: dict[str, ModelResult] = {}
     columns: dict[str, Columns] = {}
@@ -114,8 +122,18 @@ def _measured(
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
+    beside = (
+        stability(
+            outcomes,
+            lambda other: ranking_pass(assemble(dataset, found, choice, held, other), max(cuts), other),
+            yardstick,
+        ),
+        explanations(line_up, outcomes, yardstick),
+    )
+    results = _with(results, beside)
     references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
+    compared += gap_comparisons(columns, references, yardstick)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(
         dataset=provenance.dataset_facts(dataset),
@@ -129,6 +147,17 @@ def _measured(
         environment=provenance.environment(run),
         notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
     )
+
+
+def _with(
+    results: Mapping[str, ModelResult], more: Sequence[Mapping[str, Mapping[str, Estimate]]]
+) -> dict[str, ModelResult]:
+    """Return the results with further figures of the models."""
+    added = {name: {key: it for one in more for key, it in one.get(name, {}).items()} for name in results}
+    return {
+        name: result.model_copy(update={"metrics": {**result.metrics, **added[name]}})
+        for name, result in results.items()
+    }
 
 
 def _checked(ks: Sequence[int]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from fuserec.evaluation import wording
 from fuserec.evaluation.markup import Child, Html, element
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import Estimate
-from fuserec.metrics import DEFINITIONS, definition, name_and_k
+from fuserec.metrics import DEFINITIONS, base_name, definition, name_and_k
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +18,9 @@ NOTHING = Estimate(None)
 
 LONGEST_NAME = 18
 """Characters of a model's name that the command line shows."""
+
+APART = ("outcomes", "fairness", "information", "ethics", "stability", "text")
+"""Families that have a panel of their own."""
 
 
 def table(head: Iterable[Child], rows: Iterable[Html], kind: str = "") -> Html:
@@ -40,24 +43,38 @@ def ranked(results: EvaluationResults, metric: str) -> list[str]:
 
 
 def panels(results: EvaluationResults) -> dict[str, list[str]]:
-    """Return the metrics of each panel of the big table: one panel per k, one for those without."""
+    """Return the metrics of each panel of the big table: one per k, one for those without, one per further family."""
     order = list(DEFINITIONS)
-    names = {name for model in results.models.values() for name in model.metrics}
+    every = dict.fromkeys(name for model in results.models.values() for name in model.metrics)
+    names = [name for name in every if definition(name).family not in APART]
     found: dict[str, list[str]] = {}
     for k in [*results.cuts(), None]:
         chosen = [name for name in names if name_and_k(name)[1] == k]
         if chosen:
             rated = all(definition(name).family == "rating" for name in chosen)
             title = f"first {k}" if k is not None else "ratings" if rated else "whole ranking"
-            found[title] = sorted(chosen, key=lambda name: order.index(name_and_k(name)[0]))
+            found[title] = sorted(chosen, key=lambda name: order.index(base_name(name)))
+    for family in APART:
+        chosen = [name for name in every if definition(name).family == family]
+        if chosen:
+            found[family] = chosen
     return found
 
 
 def metric_table(results: EvaluationResults, names: list[str]) -> Html:
     """Make one panel of the table of metrics."""
     head = [element("th", "Model", scope="col")]
+    several = len({name_and_k(name)[1] for name in names}) > 1
     head += [
-        element("th", element("abbr", definition(name).title, title=wording.meaning(name)), scope="col")
+        element(
+            "th",
+            element(
+                "abbr",
+                wording.metric_title(name) if several else definition(name).title,
+                title=wording.meaning(name),
+            ),
+            scope="col",
+        )
         for name in names
     ]
     best = {name: results.best(name) for name in names}

@@ -38,7 +38,7 @@ COARSE = frozenset(
 
 def segment_title(name: str) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
-    return SEGMENTS.get(name, name)
+    return SEGMENTS.get(name, name.removeprefix("group:"))
 
 
 def metric_title(metric: str) -> str:
@@ -218,7 +218,7 @@ def _weakest(model: ModelResult, metric: str) -> str:
     lower = definition(metric).better == "lower"
     name = max(values, key=values.__getitem__) if lower else min(values, key=values.__getitem__)
     users = model.segments[name].users
-    title = segment_title(name).lower() if name in SEGMENTS else name
+    title = segment_title(name).lower() if name in SEGMENTS else segment_title(name)
     value = f"{metric_title(metric)} {figure(metric, values[name])}"
     return f"It does least well on {title}: {value} ({users:,} users)."
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fuserec.encoders.features import tags_of
+from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.metrics.families import Known
 from fuserec.metrics.graded import HIGHEST, grades
 from fuserec.metrics.shown import Space
@@ -24,6 +25,8 @@ FloatArray = npt.NDArray[np.float64]
 Columns = dict[str, FloatArray]
 """Values per query (n,) by the name of their metric; NaN where a query has none."""
 
+MAIN_K = 10
+
 
 @dataclass(frozen=True)
 class Yardstick:
@@ -37,6 +40,8 @@ class Yardstick:
     ks : tuple of int
     features : ItemFeatures
     run : RunOptions
+    asked : Audit, optional
+        Groups, flagged items, outcomes and propensities; without it no groups, and settings by default.
     """
 
     test: Holdout
@@ -44,11 +49,29 @@ class Yardstick:
     ks: tuple[int, ...]
     features: ItemFeatures
     run: RunOptions
+    asked: Audit | None = None
 
     @classmethod
-    def of(cls, held: Split, ks: tuple[int, ...], features: ItemFeatures, run: RunOptions) -> Yardstick:
+    def of(
+        cls,
+        held: Split,
+        ks: tuple[int, ...],
+        features: ItemFeatures,
+        run: RunOptions,
+        audit: Audit | None = None,
+    ) -> Yardstick:
         """Take test and training from a split."""
-        return cls(held.test, held.train, ks, features, run)
+        return cls(held.test, held.train, ks, features, run, audit)
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Return what is asked beside accuracy."""
+        return self.asked or Audit(AuditConfig(), self.train, self.test, self.train)
+
+    @property
+    def main_k(self) -> int:
+        """Where the list is cut that decides, and that is measured where one cut is enough."""
+        return MAIN_K if MAIN_K in self.ks else max(self.ks)
 
     def rng(self) -> np.random.Generator:
         """Return the generator of the bootstrap; started anew, so that all models share their resamples."""

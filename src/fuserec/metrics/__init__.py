@@ -7,25 +7,35 @@ implementation.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fuserec.errors import RequestError, nearest
 from fuserec.metrics import (
     beyond,
     calibration,
     concentration,
+    debiased,
     diversity,
+    ethics,
+    fairness,
     graded,
+    information,
+    outcomes,
     probability,
     ranking,
     rating,
     serendipity,
+    stability,
+    text,
 )
 from fuserec.metrics.definitions import Definition
 
-__all__ = ["DEFINITIONS", "Definition", "definition", "name_and_k"]
+__all__ = ["DEFINITIONS", "Definition", "base_name", "definition", "name_and_k"]
 
 DEFINITIONS: dict[str, Definition] = (
     ranking.DEFINITIONS
     | graded.DEFINITIONS
+    | debiased.DEFINITIONS
     | rating.DEFINITIONS
     | probability.DEFINITIONS
     | beyond.DEFINITIONS
@@ -33,6 +43,12 @@ DEFINITIONS: dict[str, Definition] = (
     | serendipity.DEFINITIONS
     | concentration.DEFINITIONS
     | calibration.DEFINITIONS
+    | outcomes.DEFINITIONS
+    | fairness.DEFINITIONS
+    | information.DEFINITIONS
+    | ethics.DEFINITIONS
+    | stability.DEFINITIONS
+    | text.DEFINITIONS
 )
 """Every metric by the name that results carry before the ``@``, in the order of tables."""
 
@@ -58,16 +74,28 @@ def name_and_k(metric: str) -> tuple[str, int | None]:
     return name, int(cut)
 
 
+def base_name(metric: str) -> str:
+    """Return the name that a metric is defined under: without its k, and without the column that it is measured by.
+
+    Examples
+    --------
+    >>> base_name("group_gap:gender@10")
+    'group_gap'
+    """
+    return name_and_k(metric)[0].partition(":")[0]
+
+
 def definition(metric: str) -> Definition:
-    """Return what a result's name such as ``ndcg@10`` means.
+    """Return what a result's name such as ``ndcg@10`` or ``group_gap:gender@10`` means.
 
     Raises
     ------
     RequestError
         If there is no such metric.
     """
-    name, _ = name_and_k(metric)
+    name, _, column = name_and_k(metric)[0].partition(":")
     if name not in DEFINITIONS:
         known = ", ".join(DEFINITIONS)
         raise RequestError(f"unknown metric {name!r}{nearest(name, DEFINITIONS)}; known are {known}")
-    return DEFINITIONS[name]
+    found = DEFINITIONS[name]
+    return replace(found, title=f"{found.title} ({column})") if column else found

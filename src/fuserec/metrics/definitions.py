@@ -16,6 +16,7 @@ Family = Literal[
     "information",
     "ethics",
     "text",
+    "stability",
 ]
 """Groups of metrics, in the order of tables."""
 

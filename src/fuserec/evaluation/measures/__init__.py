@@ -11,7 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fuserec.evaluation.measures.base import Measured
+from fuserec.evaluation.measures.ethics import ethics
+from fuserec.evaluation.measures.fairness import fairness
+from fuserec.evaluation.measures.information import information
 from fuserec.evaluation.measures.lists import lists
+from fuserec.evaluation.measures.outcomes import debiased, outcomes
 
 if TYPE_CHECKING:
     from fuserec.evaluation.ranking_pass import Outcome
@@ -19,7 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURES", "Measured", "measured"]
 
-MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (lists,)
+MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (
+    lists,
+    debiased,
+    outcomes,
+    fairness,
+    information,
+    ethics,
+)
 """All families, in the order of tables."""
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fuserec.metrics.ranking import TargetRanks, target_ranks
+
 if TYPE_CHECKING:
+    from fuserec.evaluation.ranking_pass import Outcome
     from fuserec.evaluation.statistics import Estimate
-    from fuserec.evaluation.yardstick import Columns
+    from fuserec.evaluation.yardstick import Columns, Yardstick
 
 
 @dataclass(frozen=True)
@@ -28,3 +33,9 @@ class Measured:
     def joined(self, other: Measured) -> Measured:
         """Return both together."""
         return Measured(self.columns | other.columns, self.whole | other.whole)
+
+
+def found_ranks(outcome: Outcome, yardstick: Yardstick) -> TargetRanks:
+    """Return the ranks of all targets, infinite where a model has no score for one: it is in no list."""
+    ranks = np.where(outcome.answered, outcome.ranks, np.inf)
+    return target_ranks(yardstick.test.indptr, ranks, outcome.n_candidates)
