@@ -18,6 +18,7 @@ from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.queries import kept
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.yardstick import Columns, Yardstick
@@ -43,6 +44,7 @@ def evaluate(
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
     reference: str | None = None,
+    user_ids: bool = False,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -64,6 +66,8 @@ def evaluate(
         Equal seeds give equal figures.
     reference : str, optional
         A reported model that all others are compared with, beside every fusion.
+    user_ids : bool
+        Keep the ids of the users beside the values per query, so that a comparison can name them.
 
     Returns
     -------
@@ -81,7 +85,7 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told, reference)
+        results = _measured(dataset, configs, split, models, cuts, told, reference, user_ids)
         tell(results, told)
     return results
 
@@ -94,6 +98,7 @@ def _measured(
     cuts: tuple[int, ...],
     run: RunOptions,
     reference: str | None,
+    user_ids: bool,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
@@ -128,6 +133,7 @@ def _measured(
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
         notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
+        queries=kept(yardstick, columns, ratings, primary, user_ids=user_ids),
     )
 
 
@@ -168,7 +174,7 @@ def _result(
     """Return one model's figures, and its values per query."""
     metrics, segments, columns = estimates(outcome, yardstick)
     if ratings is not None:
-        metrics |= ratings.estimates(yardstick)
+        metrics |= ratings.estimates()
     cost = (line_up.fusions.get(name) or line_up.contenders[name]).cost
     result = ModelResult(
         metrics=metrics,
