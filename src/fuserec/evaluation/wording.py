@@ -143,6 +143,11 @@ def verdict(metric: str, difference: Difference) -> str:
     )
 
 
+def lower_is_better(metric: str) -> bool:
+    """Return whether less of a metric is better."""
+    return definition(metric).better == "lower"
+
+
 def _better(metric: str, gap: float) -> str:
     """Return which way a difference goes."""
     way = definition(metric).better
