@@ -264,11 +264,16 @@ def _paired(model: _Side, other: _Side, metric: str) -> Difference | None:
         ours, theirs = a.errors(model.model), b.errors(other.model)
         if ours is None or theirs is None or not np.array_equal(ours[1], theirs[1]):
             return None
-        return paired_ratio_difference(ours[0], theirs[0], ours[1], root=True, level=level)
+        return paired_ratio_difference(ours[0], theirs[0], ours[1], rng=_rng(), root=True, level=level)
     first, second = a.column(model.model, metric), b.column(other.model, metric)
     if first is None or second is None:
         return None
-    return paired_difference(first, second, within=span_of(metric), level=level)
+    return paired_difference(first, second, rng=_rng(), within=span_of(metric), level=level)
+
+
+def _rng() -> np.random.Generator:
+    """Return the generator of resamples, started anew: equal files give equal comparisons."""
+    return np.random.default_rng(0)
 
 
 def _queries(side: _Side) -> Queries:
@@ -286,7 +291,8 @@ def _with_users(pair: ModelPair, model: _Side, other: _Side, metric: str) -> Mod
     segments = []
     for name, inside in _segments(a).items():
         ours, theirs = after[inside], before[inside]
-        gap = paired_difference(ours, theirs, within=span_of(metric), level=model.results.level)
+        level = model.results.level
+        gap = paired_difference(ours, theirs, rng=_rng(), within=span_of(metric), level=level)
         if gap.difference is None:
             continue
         both = ~np.isnan(ours - theirs)

@@ -70,7 +70,7 @@ def _cells(change: Change) -> list[str]:
         wording.figure(change.metric, change.before),
         wording.figure(change.metric, change.after),
         f"{told} *" if wording.clear(gap) else f"{told}  ",
-        "" if p is None else f"{p:.3f}",
+        "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
     ]
 
 
@@ -88,7 +88,9 @@ def _detail(pair: ModelPair) -> list[RenderableType]:
     made.add_column("segment")
     for name in ("users", "before", "after", "difference", "p", "gain", "lose"):
         made.add_column(name, justify="right", no_wrap=True)
-    for change in (*pair.changes[:1], *pair.segments):
+    everybody = pair.changes[0].difference.users
+    parts = [change for change in pair.segments if change.difference.users < everybody]
+    for change in (*pair.changes[:1], *parts):
         gain, lose = gains(change)
         heading = wording.segment_title(change.segment) if change.segment else "Everybody"
         made.add_row(

@@ -301,8 +301,9 @@ def _results(tried: Mapping[str, _Tried], run: RunOptions) -> dict[str, EncoderR
     first = next(iter(tried.values()))
     base = float(np.nanmean(first.columns[PRIMARY]))
     others = {name: each.columns[PRIMARY] for name, each in tried.items() if each is not first}
-    base_column, span = first.columns[PRIMARY], span_of(PRIMARY)
-    gains = paired_differences(others, base_column, rng=run.rng("bootstrap"), within=span)
+    spans = {metric: span for metric in first.columns if (span := span_of(metric)) is not None}
+    start = first.columns[PRIMARY]
+    gains = paired_differences(others, start, rng=run.rng("bootstrap"), within=spans[PRIMARY])
     found = {}
     for name, each in tried.items():
         relative = (float(np.nanmean(each.columns[PRIMARY])) - base) / base if base > 0 else 0.0

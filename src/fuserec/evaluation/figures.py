@@ -93,7 +93,8 @@ def estimates(
     lists = measured(outcome, yardstick)
     table = {(EVERYBODY, name): column for name, column in (columns | lists.columns).items()}
     table |= {(segment, name): column for segment, own in segments.items() for name, column in own.items()}
-    found = intervals(table, within={key: span for key in table if (span := span_of(key[1])) is not None})
+    spans = {key: span for key in table if (span := span_of(key[1])) is not None}
+    found = intervals(table, rng=yardstick.rng(), within=spans)
     figures = {name: found[EVERYBODY, name] for name in (*columns, *lists.columns)} | lists.whole
     parts = {
         segment: Segment(
@@ -113,11 +114,11 @@ class RatingErrors:
     absolute: FloatArray
     counts: FloatArray
 
-    def estimates(self) -> dict[str, Estimate]:
+    def estimates(self, yardstick: Yardstick) -> dict[str, Estimate]:
         """Return RMSE and MAE with their intervals."""
         return {
-            "rmse": ratio_interval(self.squared, self.counts, root=True),
-            "mae": ratio_interval(self.absolute, self.counts),
+            "rmse": ratio_interval(self.squared, self.counts, rng=yardstick.rng(), root=True),
+            "mae": ratio_interval(self.absolute, self.counts, rng=yardstick.rng()),
         }
 
     def less(self, other: RatingErrors, yardstick: Yardstick) -> Difference:

@@ -174,7 +174,7 @@ def _result(
     """Return one model's figures, and its values per query."""
     metrics, segments, columns = estimates(outcome, yardstick)
     if ratings is not None:
-        metrics |= ratings.estimates()
+        metrics |= ratings.estimates(yardstick)
     cost = (line_up.fusions.get(name) or line_up.contenders[name]).cost
     result = ModelResult(
         metrics=metrics,

@@ -128,18 +128,25 @@ def verdict(metric: str, difference: Difference) -> str:
         return f"{_with_sign(metric, gap)} {on}: too few to say whether that is more than chance"
     p = difference.p if difference.p_holm is None else difference.p_holm
     sure = "" if p is None else f" ({probability(p)}{', corrected' if difference.p_holm is not None else ''})"
-    if clear(difference):
-        if gap < 0:
-            low, high = -high, -low
-        ends = [amount(metric, low), amount(metric, high)]
-        return f"{_better(metric, gap)} by {amount(metric, abs(gap))} [{', '.join(ends)}] {on}{sure}"
-    found = f"{_with_sign(metric, gap)} [{_with_sign(metric, low)}, {_with_sign(metric, high)}] {on}{sure}"
+    if not clear(difference):
+        ends = f"[{_with_sign(metric, low)}, {_with_sign(metric, high)}]"
+        return _nothing_found(metric, difference, f"{_with_sign(metric, gap)} {ends} {on}{sure}")
+    if gap < 0:
+        low, high = -high, -low
+    ends = f"[{amount(metric, low)}, {amount(metric, high)}]"
+    return f"{_better(metric, gap)} by {amount(metric, abs(gap))} {ends} {on}{sure}"
+
+
+def _nothing_found(metric: str, difference: Difference, figures: str) -> str:
+    """Say that two models cannot be told apart, and how far apart they could have been told."""
+    if difference.above == difference.below == 0:
+        return f"no difference: both give each of {difference.users:,} users the same value"
     if _beyond_zero(difference):
-        return f"no difference that holds among so many comparisons: {found}"
+        return f"no difference that holds among so many comparisons: {figures}"
     if difference.detectable is None:
-        return f"no difference found: {found}"
+        return f"no difference found: {figures}"
     return (
-        f"no difference found: {found}; one of {amount(metric, difference.detectable)} would have been seen"
+        f"no difference found: {figures}; one of {amount(metric, difference.detectable)} would have been seen"
     )
 
 

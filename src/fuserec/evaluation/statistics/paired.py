@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +12,16 @@ from fuserec.evaluation.statistics.intervals import (
     Key,
     Within,
     aligned,
-    checked_level,
-    difference_interval,
+    checked,
+    difference_ends,
+    present,
+    ratio_ends,
+    resampled,
     taking_part,
 )
-from fuserec.evaluation.statistics.resampling import bootstrap_p_means, bootstrap_p_ratios
+from fuserec.evaluation.statistics.resampling import FEWEST_USERS, studentised_means, studentised_ratios
 from fuserec.evaluation.statistics.signflip import EQUAL, sign_flip_p
-from fuserec.evaluation.statistics.smooth import Ratios, abc_ratios, influence
+from fuserec.evaluation.statistics.smooth import Ratios, abc_mean, influence
 from fuserec.evaluation.statistics.values import Difference, Estimate, FloatArray
 
 ALPHA = 0.05
@@ -33,7 +35,7 @@ def paired_difference(
     a: npt.ArrayLike,
     b: npt.ArrayLike,
     *,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator,
     within: Within | None = None,
     n_resamples: int = 1000,
     level: float = 0.95,
@@ -54,7 +56,7 @@ def paired_differences(
     values: Mapping[Key, npt.ArrayLike],
     reference: npt.ArrayLike,
     *,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator,
     within: Within | None = None,
     n_resamples: int = 1000,
     level: float = 0.95,
@@ -67,8 +69,8 @@ def paired_differences(
         One column per model.
     reference : float (n_users,)
         The values of the model they are compared with.
-    rng : numpy.random.Generator, optional
-        Source of the resamples of the paired bootstrap; without it that test is left out.
+    rng : numpy.random.Generator
+        Source of the resamples of the paired bootstrap, which is left out beyond 100,000 users.
     within : (float, float), optional
         The range of the metric, where it has one.
     n_resamples : int
@@ -83,20 +85,32 @@ def paired_differences(
     RequestError
         If the level or the number of resamples is not allowed.
     """
-    checked_level(level)
+    checked(level, n_resamples)
     columns = aligned({**values, None: reference})
     base = columns.pop(None)
     if not columns:
         return {}
     table = np.column_stack([column - base for column in columns.values()])
-    found = [_difference(column[~np.isnan(column)], within, level) for column in table.T]
-    if rng is not None and len(table):
-        drawn = bootstrap_p_means(table, rng, n_resamples)
-        found = [
-            replace(one, p_bootstrap=float(p)) if one.users > 1 else one
-            for one, p in zip(found, drawn, strict=True)
-        ]
-    return dict(zip(values, found, strict=True))
+    there = np.count_nonzero(~np.isnan(table), axis=0)
+    drawn = studentised_means(table, rng, n_resamples) if resampled(len(table)) else None
+    p = None if drawn is None else drawn.p()
+    open_ends = None if drawn is None else np.where(there < FEWEST_USERS, np.nan, drawn.ends(level))
+    found = {}
+    for at, key in enumerate(values):
+        d = present(table[:, at])
+        ends = None
+        if d.size > 1:
+            own = None if open_ends is None else open_ends[:, at]
+            ends = difference_ends(d, within, level) or _mean_ends(d, own, level)
+        found[key] = _difference(d, ends, None if p is None else float(p[at]))
+    return found
+
+
+def _mean_ends(d: FloatArray, drawn: FloatArray | None, level: float) -> tuple[float, float]:
+    """Return the interval that the resamples gave, else the ABC interval."""
+    if drawn is None or not np.isfinite(drawn).all():
+        return abc_mean(d, level)
+    return float(drawn[0]), float(drawn[1])
 
 
 def paired_ratio_difference(
@@ -104,7 +118,7 @@ def paired_ratio_difference(
     numerator_b: npt.ArrayLike,
     denominator: npt.ArrayLike,
     *,
-    rng: np.random.Generator | None = None,
+    rng: np.random.Generator,
     root: bool = False,
     n_resamples: int = 1000,
     level: float = 0.95,
@@ -123,7 +137,7 @@ def paired_ratio_difference(
     rng, n_resamples, level
         As for :func:`paired_differences`.
     """
-    checked_level(level)
+    checked(level, n_resamples)
     parts = taking_part(numerator_a, numerator_b, denominator)
     function = Ratios((1.0, -1.0), root)
     n = len(parts)
@@ -133,8 +147,8 @@ def paired_ratio_difference(
     if n == 1:
         return Difference(value, None, None, None, 1)
     gaps = parts[:, 0] - parts[:, 1]
-    low, high = abc_ratios(parts, function, level)
-    p_bootstrap = None if rng is None else bootstrap_p_ratios(parts, function, rng, n_resamples)
+    drawn = studentised_ratios(parts, function, rng, n_resamples) if resampled(n) else None
+    low, high = ratio_ends(parts, function, drawn, level)
     deviation = float(influence(parts, function).std(ddof=1))
     above, below = _shares(gaps)
     return Difference(
@@ -143,7 +157,7 @@ def paired_ratio_difference(
         high,
         sign_flip_p(gaps),
         n,
-        p_bootstrap,
+        None if drawn is None else float(drawn.p()[0]),
         effect=value / deviation if deviation > 0 else None,
         above=above,
         below=below,
@@ -178,23 +192,22 @@ def unpaired_difference(a: Estimate, b: Estimate, users: int, level: float = 0.9
     return Difference(gap, gap - below, gap + above, p, users, detectable=detectable)
 
 
-def _difference(d: FloatArray, within: Within | None, level: float) -> Difference:
+def _difference(d: FloatArray, ends: tuple[float, float] | None, p_bootstrap: float | None) -> Difference:
     """Return all that differences d (n,) of one pair of models say."""
     n = d.size
     if n == 0:
         return Difference(None, None, None, None, 0)
     mean = float(d.mean())
-    if n == 1:
-        return Difference(mean, None, None, None, 1)
-    low, high = difference_interval(d, within, level)
+    if ends is None:
+        return Difference(mean, None, None, None, n)
     deviation = float(d.std(ddof=1))
     above, below = _shares(d)
     return Difference(
         mean,
-        low,
-        high,
+        *ends,
         sign_flip_p(d),
         n,
+        p_bootstrap,
         effect=mean / deviation if deviation > 0 else None,
         above=above,
         below=below,
