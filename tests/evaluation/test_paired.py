@@ -156,7 +156,7 @@ class TestDifferences:
         assert found.below > found.above
 
     def test_beyond_the_bound_there_is_no_bootstrap(self, monkeypatch):
-        monkeypatch.setattr("fuserec.evaluation.statistics.intervals.MOST_USERS", 50)
+        monkeypatch.setattr("fuserec.evaluation.statistics.confidence.MOST_USERS", 50)
         found = paired_difference(rng().random(60), rng(1).random(60), rng=rng())
         assert found.p_bootstrap is None
         assert found.low < found.difference < found.high

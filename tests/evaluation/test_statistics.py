@@ -81,7 +81,7 @@ def test_no_hit_does_not_say_that_there_is_none():
     found = statistics.interval(np.zeros(50), rng=rng(), within=(0, 1))
     assert found.value == found.low == 0
     assert 0.05 < found.high < 0.09
-    assert statistics.interval(np.full(50, 0.3), rng=rng(), within=(0, 1)) == Estimate(0.3, 0.3, 0.3)
+    assert statistics.interval(np.full(50, 0.25), rng=rng(), within=(0, 1)) == Estimate(0.25, 0.25, 0.25)
 
 
 def test_a_range_scales_and_values_beyond_it_are_as_without_one():
@@ -96,7 +96,7 @@ def test_a_range_scales_and_values_beyond_it_are_as_without_one():
 def test_a_million_users_are_not_resampled_and_agree_with_those_that_are(monkeypatch):
     values = rng(1).gamma(2.0, size=20_000)
     drawn = statistics.interval(values, rng=rng())
-    monkeypatch.setattr("fuserec.evaluation.statistics.intervals.MOST_USERS", 100)
+    monkeypatch.setattr("fuserec.evaluation.statistics.confidence.MOST_USERS", 100)
     limit = statistics.interval(values, rng=rng())
     assert limit != drawn
     assert (limit.low, limit.high) == pytest.approx((drawn.low, drawn.high), rel=2e-3)

@@ -1,6 +1,6 @@
 """How sure a figure is, and whether two models differ.
 
-``intervals.py`` has the intervals of means, ratios and paired differences, ``paired.py`` the paired tests between
+``confidence.py`` has the intervals of means, ratios and paired differences, ``paired.py`` the paired tests between
 models, ``signflip.py`` the permutation distribution behind them, ``resampling.py`` the bootstrap, ``multiple.py`` the
 correction for many comparisons. NaN means "no value for this user" and is left out; a segment is the same column
 with NaN outside the segment.
@@ -8,7 +8,7 @@ with NaN outside the segment.
 
 from __future__ import annotations
 
-from fuserec.evaluation.statistics.intervals import Within, interval, intervals, ratio_interval
+from fuserec.evaluation.statistics.confidence import Within, interval, intervals, ratio_interval
 from fuserec.evaluation.statistics.multiple import holm
 from fuserec.evaluation.statistics.paired import (
     ALPHA,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri, stdtrit
 
-from fuserec.evaluation.statistics.intervals import (
+from fuserec.evaluation.statistics.confidence import (
     Key,
     Within,
     aligned,
