@@ -20,6 +20,7 @@ from typing import Any
 import fuserec
 from bench import (
     choices,
+    coverage,
     goals,
     latency,
     page,
@@ -32,7 +33,7 @@ from bench import (
 )
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training", "latency", "text_encoders")
+TASKS = ("quality", "speed", "training", "latency", "text_encoders", "coverage")
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -116,6 +117,8 @@ def render(found: list[records.Record]) -> str:
         parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
     if (read := stored("text_encoders")) is not None:
         parts.append(text_encoders.section(read))
+    if (covered := stored("coverage")) is not None:
+        parts.append(coverage.section(covered))
     if (timed := stored("speed")) is not None:
         parts.append(speed_section(timed))
     if training is not None:
@@ -134,6 +137,7 @@ def measure(task: str, data: Path) -> int:
         "training": sequence_speed.run,
         "latency": latency.run,
         "text_encoders": text_encoders.run,
+        "coverage": lambda folder: coverage.run(),
     }
     store(task, makers[task](data))
     return 0

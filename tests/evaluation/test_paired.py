@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuserec.evaluation import wording
@@ -37,7 +37,7 @@ def every_sign(d):
 
 
 class TestSignFlips:
-    @settings(max_examples=60)
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.6309, 1.0]), min_size=1, max_size=10))
     def test_few_differences_are_exact(self, d):
         assert sign_flip_p(d) == pytest.approx(every_sign(d), abs=1e-12)
