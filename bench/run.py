@@ -20,6 +20,7 @@ from typing import Any
 import fuserec
 from bench import (
     choices,
+    coverage,
     goals,
     latency,
     metric_speed,
@@ -33,7 +34,7 @@ from bench import (
 )
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training", "latency", "metric_speed", "text_encoders")
+TASKS = ("quality", "speed", "training", "latency", "metric_speed", "text_encoders", "coverage")
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -117,6 +118,8 @@ def render(found: list[records.Record]) -> str:
         parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
     if (read := stored("text_encoders")) is not None:
         parts.append(text_encoders.section(read))
+    if (covered := stored("coverage")) is not None:
+        parts.append(coverage.section(covered))
     if (timed := stored("speed")) is not None:
         parts.append(speed_section(timed))
     if training is not None:
@@ -138,6 +141,7 @@ def measure(task: str, data: Path) -> int:
         "latency": latency.run,
         "metric_speed": metric_speed.run,
         "text_encoders": text_encoders.run,
+        "coverage": lambda folder: coverage.run(),
     }
     store(task, makers[task](data))
     return 0

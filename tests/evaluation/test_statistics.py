@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fuserec.errors import DataError, RequestError
 from fuserec.evaluation import statistics
 from fuserec.evaluation.statistics import Estimate
+from fuserec.evaluation.statistics.smooth import Ratios, abc_mean, abc_ratios
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -32,14 +33,73 @@ def test_chunks_do_not_change_the_resamples(monkeypatch):
     np.testing.assert_allclose(small, whole, rtol=1e-12)
 
 
-def test_equals_scipys_percentile_bootstrap():
+def test_equals_scipys_bca_bootstrap_in_its_limit():
     values = np.random.default_rng(3).exponential(size=400)
-    ours = statistics.interval(values, rng=rng(), n_resamples=4000)
+    ours = abc_mean(values, 0.95)
     theirs = scipy.stats.bootstrap(
-        (values,), np.mean, n_resamples=4000, method="percentile", rng=rng(1)
+        (values,), np.mean, n_resamples=8000, method="BCa", rng=rng(1)
     ).confidence_interval
-    assert ours.value == pytest.approx(values.mean())
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.01)
+    assert ours[1] - values.mean() > 1.02 * (values.mean() - ours[0])  # longer on the side of the long tail
+
+
+def test_ratios_in_the_limit_equal_scipys_bca_bootstrap():
+    source = rng(2)
+    counts = source.integers(1, 9, 250).astype(float)
+    a, b = (np.array([(source.normal(0, s, int(n)) ** 2).sum() for n in counts]) for s in (0.8, 0.9))
+
+    def gap(a, b, n, axis=-1):
+        return np.sqrt(a.sum(axis) / n.sum(axis)) - np.sqrt(b.sum(axis) / n.sum(axis))
+
+    ours = abc_ratios(np.column_stack([a, b, counts]), Ratios((1.0, -1.0), True), 0.95)
+    found = scipy.stats.bootstrap(
+        (a, b, counts), gap, paired=True, n_resamples=4000, method="BCa", rng=rng(1)
+    )
+    theirs = found.confidence_interval
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.006)
+
+
+@pytest.mark.parametrize(("root", "signs"), [(False, (1.0,)), (True, (1.0,)), (True, (1.0, -1.0))])
+def test_derivatives_of_ratios(root, signs):
+    function, at = Ratios(signs, root), np.array([1.7, 0.6, 2.3][-len(signs) - 1 :])
+    steps = 1e-5 * np.eye(at.size)
+    slope = [(function.value(at + h) - function.value(at - h)) / 2e-5 for h in steps]
+    np.testing.assert_allclose(function.gradient(at), slope, rtol=1e-6)
+    second = [(function.gradient(at + h) - function.gradient(at - h)) / 2e-5 for h in steps]
+    np.testing.assert_allclose(function.hessian(at), second, rtol=1e-6, atol=1e-9)
+
+
+def test_hits_have_wilsons_interval():
+    values = np.zeros(10_000)
+    values[:130] = 1
+    ours = statistics.interval(values, rng=rng(), within=(0, 1))
+    theirs = scipy.stats.binomtest(130, 10_000).proportion_ci(method="wilson")
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-3)
+
+
+def test_no_hit_does_not_say_that_there_is_none():
+    found = statistics.interval(np.zeros(50), rng=rng(), within=(0, 1))
+    assert found.value == found.low == 0
+    assert 0.05 < found.high < 0.09
+    assert statistics.interval(np.full(50, 0.25), rng=rng(), within=(0, 1)) == Estimate(0.25, 0.25, 0.25)
+
+
+def test_a_range_scales_and_values_beyond_it_are_as_without_one():
+    values = rng(5).beta(0.5, 3, 80)
+    unit = statistics.interval(values, rng=rng(), within=(0, 1))
+    wide = statistics.interval(10 * values - 2, rng=rng(), within=(-2, 8))
+    assert (wide.low, wide.high) == pytest.approx((10 * unit.low - 2, 10 * unit.high - 2))
+    beyond = statistics.interval(values + 1, rng=rng(), within=(0, 1))
+    assert beyond == statistics.interval(values + 1, rng=rng())
+
+
+def test_a_million_users_are_not_resampled_and_agree_with_those_that_are(monkeypatch):
+    values = rng(1).gamma(2.0, size=20_000)
+    drawn = statistics.interval(values, rng=rng())
+    monkeypatch.setattr("fuserec.evaluation.statistics.confidence.MOST_USERS", 100)
+    limit = statistics.interval(values, rng=rng())
+    assert limit != drawn
+    assert (limit.low, limit.high) == pytest.approx((drawn.low, drawn.high), rel=2e-3)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
@@ -66,7 +126,7 @@ def test_many_metrics_at_once_equal_one_at_a_time():
 
 @settings(max_examples=40)
 @given(st.lists(st.one_of(st.none(), st.floats(-5, 5)), min_size=2, max_size=25), st.integers(0, 99))
-def test_nan_is_left_out_and_the_interval_surrounds_what_is_there(drawn, seed):
+def test_nan_is_left_out_and_the_interval_surrounds_the_mean(drawn, seed):
     values = np.array([np.nan if value is None else value for value in drawn])
     there = values[~np.isnan(values)]
     with warnings.catch_warnings():
@@ -78,7 +138,7 @@ def test_nan_is_left_out_and_the_interval_surrounds_what_is_there(drawn, seed):
         assert found == Estimate(pytest.approx(there[0]), None, None)
     else:
         assert found.value == pytest.approx(there.mean())
-        assert there.min() - 1e-9 <= found.low <= found.high <= there.max() + 1e-9
+        assert found.low - 1e-9 <= found.value <= found.high + 1e-9
 
 
 def test_a_segment_is_the_column_with_nan_outside():

@@ -8,13 +8,15 @@ import typer
 
 from fuserec import __version__
 from fuserec.cli.ask import explain, recommend, search, similar
+from fuserec.cli.compare import compare
 from fuserec.cli.data import data
 from fuserec.cli.demo import demo
 from fuserec.cli.doctor import doctor
 from fuserec.cli.evaluate import evaluate
 from fuserec.cli.fit import fit
 from fuserec.cli.keep import forget, info, update
-from fuserec.cli.language import compare, compress
+from fuserec.cli.language import compare as compare_encoders
+from fuserec.cli.language import compress
 from fuserec.cli.language import tune as tune_encoder
 from fuserec.cli.models import models
 from fuserec.cli.questions import ask
@@ -32,13 +34,14 @@ app = typer.Typer(
 )
 app.command(rich_help_panel=TRY)(demo)
 app.command(rich_help_panel=TRY)(doctor)
-models.command()(compare)
+models.command(name="compare")(compare_encoders)
 models.command()(compress)
 models.command(name="tune")(tune_encoder)
 app.add_typer(models, name="models", rich_help_panel=TRY)
 app.add_typer(data, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=LEARN)(fit)
 app.command(rich_help_panel=LEARN)(evaluate)
+app.command(rich_help_panel=LEARN)(compare)
 app.command(rich_help_panel=LEARN)(tune)
 app.command(rich_help_panel=ASK)(recommend)
 app.command(rich_help_panel=ASK)(similar)

@@ -11,6 +11,7 @@ import typer
 
 from fuserec.cli.audits import AuditFile, GroupColumns, Reasons, Seeds, audit_of
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
+from fuserec.cli.compare import show as show_comparison
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
@@ -55,6 +56,13 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a report (HTML).")] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option("--baseline", help="Compare with an earlier run, query by query: its JSON file."),
+    ] = None,
+    user_ids: Annotated[
+        bool, typer.Option("--user-ids", help="Keep user ids in the JSON, so that `compare` can name users.")
+    ] = False,
     resumable: Checkpoints = None,
     track: Track = None,
     format: Format = "folder",
@@ -76,6 +84,7 @@ def evaluate(
         raise RequestError(
             "--ablate compares variants of one part: give at most one --config, and no --model"
         )
+    from fuserec.cli.baseline import Baseline
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.report import write_html
@@ -85,20 +94,30 @@ def evaluate(
     asked = audit_of(audit, groups, seeds, reasons)
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
+    earlier = Baseline.read(baseline)
     with (
         checkpoints(resumable) as kept,
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
     ):
         dataset, _ = read(folder, format)
+        earlier.check(dataset, protocol)
         if ablate is None:
             results = measure(
-                dataset, configs, split=protocol, models=model or (), ks=ks, run=run, audit=asked
+                dataset,
+                configs,
+                split=protocol,
+                models=model or (),
+                ks=ks,
+                run=run,
+                audit=asked,
+                user_ids=user_ids,
             )
         else:
             from fuserec.evaluation.ablation import ablate as compare
 
             only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
             results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run, audit=asked)
+    results = earlier.beside(results)
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:
@@ -106,14 +125,21 @@ def evaluate(
     if printed:
         sys.stdout.write(results.to_json())
         return
-    if ablate is None:
-        show(screen, results)
-    else:
+    _show_all(screen, results, ablate is not None)
+    for path in files:
+        screen.remark(f"written: {path}")
+
+
+def _show_all(screen: Screen, results: EvaluationResults, ablation: bool) -> None:
+    """Print the table, of models or of variants, and what it was compared with."""
+    if ablation:
         from fuserec.evaluation.ablation import ablation_table
 
         screen.show(ablation_table(results))
-    for path in files:
-        screen.remark(f"written: {path}")
+    else:
+        show(screen, results)
+    if results.baseline is not None:
+        show_comparison(screen, results.baseline)
 
 
 def show(screen: Screen, results: EvaluationResults) -> None:

@@ -27,7 +27,7 @@ from fuserec.encoders.tuned import leak
 from fuserec.encoders.whitening import Whitening, WhiteningConfig
 from fuserec.errors import DataError, RequestError
 from fuserec.evaluation.contenders import Contender, Ground, LineUp
-from fuserec.evaluation.figures import accuracy
+from fuserec.evaluation.figures import accuracy, span_of
 from fuserec.evaluation.measure import Cost
 from fuserec.evaluation.provenance import dataset_facts, split_facts
 from fuserec.evaluation.ranking_pass import ranking_pass
@@ -301,12 +301,16 @@ def _results(tried: Mapping[str, _Tried], run: RunOptions) -> dict[str, EncoderR
     first = next(iter(tried.values()))
     base = float(np.nanmean(first.columns[PRIMARY]))
     others = {name: each.columns[PRIMARY] for name, each in tried.items() if each is not first}
-    gains = paired_differences(others, first.columns[PRIMARY], rng=run.rng("bootstrap")) if others else {}
+    spans = {metric: span for metric in first.columns if (span := span_of(metric)) is not None}
+    start = first.columns[PRIMARY]
+    gains = paired_differences(others, start, rng=run.rng("bootstrap"), within=spans[PRIMARY])
     found = {}
     for name, each in tried.items():
         relative = (float(np.nanmean(each.columns[PRIMARY])) - base) / base if base > 0 else 0.0
         found[name] = EncoderResult(
-            metrics=intervals(each.columns, rng=run.rng("bootstrap")),
+            metrics=intervals(
+                each.columns, within={m: s for m in each.columns if (s := span_of(m)) is not None}
+            ),
             gain=gains.get(name),
             relative=relative,
             gain_per_ms=relative / each.facts["ms_request"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +13,15 @@ from fuserec.evaluation.results import Comparison, Segment
 from fuserec.evaluation.statistics import (
     Difference,
     Estimate,
+    Within,
+    holm,
     intervals,
     paired_differences,
     paired_ratio_difference,
     ratio_interval,
 )
 from fuserec.fusion.cohorts import HISTORY, ITEM_COHORTS, item_cohorts, query_cohorts
+from fuserec.metrics import definition
 from fuserec.metrics.graded import GRADED
 from fuserec.metrics.ranking import AT_K, WHOLE, target_ranks
 from fuserec.metrics.rating import absolute_errors, by_user, squared_errors
@@ -100,7 +103,8 @@ def estimates(
     lists = measured(outcome, yardstick)
     table = {(EVERYBODY, name): column for name, column in (columns | lists.columns).items()}
     table |= {(segment, name): column for segment, own in segments.items() for name, column in own.items()}
-    found = intervals(table, rng=yardstick.rng())
+    spans = {key: span for key in table if (span := span_of(key[1])) is not None}
+    found = intervals(table, rng=yardstick.rng(), within=spans)
     figures = {name: found[EVERYBODY, name] for name in (*columns, *lists.columns)} | lists.whole
     parts = {
         segment: Segment(
@@ -174,15 +178,41 @@ def comparisons(
     yardstick: Yardstick,
     metric: str,
 ) -> list[Comparison]:
-    """Compare every model with every reference, on the same queries: the deciding metric, and RMSE."""
+    """Compare every model with every reference, on the same queries: the deciding metric, and RMSE.
+
+    p-values are corrected for the number of comparisons, two models in either direction being one.
+    """
     found = []
     for reference in references:
         others = {name: own[metric] for name, own in columns.items() if name != reference}
         if others:
-            models = paired_differences(others, columns[reference][metric], rng=yardstick.rng())
+            base = columns[reference][metric]
+            models = paired_differences(others, base, rng=yardstick.rng(), within=span_of(metric))
             found.append(Comparison(metric=metric, reference=reference, models=models))
         if reference in ratings and len(ratings) > 1:
-            base = ratings[reference]
-            gaps = {name: own.less(base, yardstick) for name, own in ratings.items() if name != reference}
+            errors = ratings[reference]
+            gaps = {name: own.less(errors, yardstick) for name, own in ratings.items() if name != reference}
             found.append(Comparison(metric="rmse", reference=reference, models=gaps))
-    return found
+    return corrected(found)
+
+
+def span_of(metric: str) -> Within | None:
+    """Return the least and the greatest value that a metric can have, None where one of them is not finite."""
+    about = definition(metric)
+    return (about.low, about.high) if np.isfinite(about.high - about.low) else None
+
+
+def corrected(found: list[Comparison]) -> list[Comparison]:
+    """Return comparisons with Holm's correction over all their pairs of models, each counted once."""
+    tests = [
+        (at, name, (one.metric, *sorted((name, one.reference))), gap.p)
+        for at, one in enumerate(found)
+        for name, gap in one.models.items()
+        if gap.p is not None
+    ]
+    pairs = {pair: p for _, _, pair, p in tests}
+    adjusted = dict(zip(pairs, holm(list(pairs.values())).tolist(), strict=True))
+    models = [dict(one.models) for one in found]
+    for at, name, pair, _ in tests:
+        models[at][name] = replace(models[at][name], p_holm=adjusted[pair])
+    return [one.model_copy(update={"models": own}) for one, own in zip(found, models, strict=True)]

@@ -12,6 +12,8 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from fuserec.errors import DataError
+from fuserec.evaluation.compared import RunComparison
+from fuserec.evaluation.queries import Queries
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
@@ -118,6 +120,10 @@ class EvaluationResults(_Part):
         What it takes to run it again: settings and seed; versions and machine.
     notes : list of str
         What a reader has to be told, such as a part left out for its size.
+    queries : Queries or None
+        Values per test query, for later comparisons; None in files of earlier versions, and where they are too many.
+    baseline : RunComparison or None
+        This run beside an earlier one, where it was asked for.
     """
 
     dataset: DatasetFacts
@@ -131,6 +137,8 @@ class EvaluationResults(_Part):
     configuration: dict[str, Any] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
     notes: list[str] = Field(default_factory=list)
+    queries: Queries | None = None
+    baseline: RunComparison | None = None
 
     @classmethod
     def from_json(cls, text: str, where: str = "evaluation results") -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fuserec.data.splits import SplitConfig
@@ -21,6 +22,7 @@ from fuserec.evaluation.explanations import explanations
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.measures.fairness import gap_comparisons
+from fuserec.evaluation.queries import kept
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.stability import stability
@@ -47,6 +49,7 @@ def evaluate(
     run: RunOptions,
     reference: str | None = None,
     audit: AuditConfig | None = None,
+    user_ids: bool = False,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -70,6 +73,8 @@ def evaluate(
         A reported model that all others are compared with, beside every fusion.
     audit : AuditConfig, optional
         Groups of users and items, flagged content, worth, propensities, further seeds, reasons to be checked.
+    user_ids : bool
+        Keep the ids of the users beside the values per query, so that a comparison can name them.
 
     Returns
     -------
@@ -87,26 +92,35 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told, reference, audit)
+        asked = _Asked(split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids)
+        results = _measured(dataset, configs, asked, told)
         tell(results, told)
     return results
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The arguments of :func:`evaluate` that say what is measured, and how."""
+
+    split: SplitConfig
+    models: tuple[str, ...]
+    cuts: tuple[int, ...]
+    reference: str | None
+    audit: AuditConfig
+    user_ids: bool
 
 
 def _measured(
     dataset: Dataset,
     configs: Mapping[str, RecommenderConfig] | RecommenderConfig | None,
-    split: SplitConfig,
-    models: Sequence[str],
-    cuts: tuple[int, ...],
+    asked: _Asked,
     run: RunOptions,
-    reference: str | None,
-    audit: AuditConfig | None,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
-    choice = Choice.of(models, found)
-    held = split_data(dataset, split, run.seed)
-    facts = Audit.of(dataset, held, audit or AuditConfig())
+    cuts, choice = asked.cuts, Choice.of(asked.models, found)
+    held = split_data(dataset, asked.split, run.seed)
+    facts = Audit.of(dataset, held, asked.audit)
     warned = [leak(entry.config.features, dataset, held.train) for entry in found]
     leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
     for warning in leaks:
@@ -131,7 +145,7 @@ def _measured(
         explanations(line_up, outcomes, yardstick),
     )
     results = _with(results, beside)
-    references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
+    references = tuple(name for name in outcomes if name in line_up.fusions or name == asked.reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
     compared += gap_comparisons(columns, references, yardstick)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
@@ -146,6 +160,7 @@ def _measured(
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
         notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
+        queries=kept(yardstick, columns, ratings, primary, user_ids=asked.user_ids),
     )
 
 

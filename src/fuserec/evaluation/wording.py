@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fuserec.evaluation.results import EvaluationResults, ModelResult
-from fuserec.evaluation.statistics import Difference, Estimate
+from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
 SPLITS = {
@@ -106,9 +106,81 @@ def signed(metric: str, difference: Difference) -> str:
 
 
 def clear(difference: Difference) -> bool:
+    """Return whether a difference is more than chance: after correction for the number of comparisons, too."""
+    if not _beyond_zero(difference):
+        return False
+    p = difference.p if difference.p_holm is None else difference.p_holm
+    return p is None or p <= ALPHA
+
+
+def _beyond_zero(difference: Difference) -> bool:
     """Return whether the interval of a difference leaves out zero."""
     low, high = difference.low, difference.high
     return low is not None and high is not None and (low > 0 or high < 0)
+
+
+def verdict(metric: str, difference: Difference) -> str:
+    """Say whether the first model is better than the second, by how much, and how sure that is.
+
+    Examples
+    --------
+    >>> verdict("ndcg@10", Difference(0.004, 0.002, 0.006, 1e-4, 22363))
+    'better by 0.0040 [0.0020, 0.0060] on 22,363 users (p ≤ 0.001)'
+    >>> verdict("ndcg@10", Difference(0.0003, -0.001, 0.0016, 0.65, 943, detectable=0.0019))
+    'no difference found: +0.0003 [−0.0010, +0.0016] on 943 users (p = 0.650); one of 0.0019 would have been seen'
+    """
+    gap, low, high = difference.difference, difference.low, difference.high
+    if gap is None:
+        return "no user has a value of both"
+    on = f"on {difference.users:,} {'user' if difference.users == 1 else 'users'}"
+    if low is None or high is None:
+        return f"{_with_sign(metric, gap)} {on}: too few to say whether that is more than chance"
+    p = difference.p if difference.p_holm is None else difference.p_holm
+    sure = "" if p is None else f" ({probability(p)}{', corrected' if difference.p_holm is not None else ''})"
+    if not clear(difference):
+        ends = f"[{_with_sign(metric, low)}, {_with_sign(metric, high)}]"
+        return _nothing_found(metric, difference, f"{_with_sign(metric, gap)} {ends} {on}{sure}")
+    if gap < 0:
+        low, high = -high, -low
+    ends = f"[{amount(metric, low)}, {amount(metric, high)}]"
+    return f"{_better(metric, gap)} by {amount(metric, abs(gap))} {ends} {on}{sure}"
+
+
+def _nothing_found(metric: str, difference: Difference, figures: str) -> str:
+    """Say that two models cannot be told apart, and how far apart they could have been told."""
+    if difference.above == difference.below == 0:
+        return f"no difference: both give each of {difference.users:,} users the same value"
+    if _beyond_zero(difference):
+        return f"no difference that holds among so many comparisons: {figures}"
+    if difference.detectable is None:
+        return f"no difference found: {figures}"
+    return (
+        f"no difference found: {figures}; one of {amount(metric, difference.detectable)} would have been seen"
+    )
+
+
+def lower_is_better(metric: str) -> bool:
+    """Return whether less of a metric is better."""
+    return definition(metric).better == "lower"
+
+
+def _better(metric: str, gap: float) -> str:
+    """Return which way a difference goes."""
+    way = definition(metric).better
+    if way == "neither":
+        return "higher" if gap > 0 else "lower"
+    return "better" if (gap > 0) == (way == "higher") else "worse"
+
+
+def amount(metric: str, value: float) -> str:
+    """Write a difference without its sign; one that would round to nothing gets two digits."""
+    text = figure(metric, value)
+    return text if value == 0 or any(digit in text for digit in "123456789") else f"{value:.2g}"
+
+
+def _with_sign(metric: str, value: float) -> str:
+    """Write a difference with its sign."""
+    return f"{'+' if value >= 0 else '−'}{amount(metric, abs(value))}"
 
 
 def primary_of(results: EvaluationResults) -> str:
@@ -131,19 +203,8 @@ def versus(results: EvaluationResults, model: str, reference: str) -> Difference
         if comparison.reference == reference and model in comparison.models:
             return comparison.models[model]
         if comparison.reference == model and reference in comparison.models:
-            return _turned(comparison.models[reference])
+            return comparison.models[reference].turned()
     return None
-
-
-def _turned(found: Difference) -> Difference:
-    """Return b - a from a - b."""
-
-    def negative(value: float | None) -> float | None:
-        return None if value is None else -value
-
-    return Difference(
-        negative(found.difference), negative(found.high), negative(found.low), found.p, found.users
-    )
 
 
 def summary(results: EvaluationResults) -> list[str]:
@@ -177,13 +238,7 @@ def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
     found = versus(results, name, other) if other else None
     if other is None or found is None or found.difference is None:
         return ""
-    gap = figure(metric, abs(found.difference))
-    told = f"{gap} ({probability(found.p)})" if found.p is not None else gap
-    if not clear(found):
-        return f"Against the best single part, {other}, the difference of {told} is within chance."
-    better = (found.difference > 0) == (definition(metric).better != "lower")
-    verdict = "beats" if better else "falls behind"
-    return f"It {verdict} the best single part, {other}, by {told}: clearly more than chance."
+    return f"Against the best of the others, {other}: {verdict(metric, found)}."
 
 
 def _reached(model: ModelResult) -> str:

@@ -1,0 +1,39 @@
+"""How sure a figure is, and whether two models differ.
+
+``confidence.py`` has the intervals of means, ratios and paired differences, ``paired.py`` the paired tests between
+models, ``signflip.py`` the permutation distribution behind them, ``resampling.py`` the bootstrap, ``multiple.py`` the
+correction for many comparisons. NaN means "no value for this user" and is left out; a segment is the same column
+with NaN outside the segment.
+"""
+
+from __future__ import annotations
+
+from fuserec.evaluation.statistics.confidence import Within, interval, intervals, ratio_interval
+from fuserec.evaluation.statistics.multiple import holm
+from fuserec.evaluation.statistics.paired import (
+    ALPHA,
+    paired_difference,
+    paired_differences,
+    paired_ratio_difference,
+    unpaired_difference,
+)
+from fuserec.evaluation.statistics.resampling import resampled_sums
+from fuserec.evaluation.statistics.signflip import sign_flip_p
+from fuserec.evaluation.statistics.values import Difference, Estimate
+
+__all__ = [
+    "ALPHA",
+    "Difference",
+    "Estimate",
+    "Within",
+    "holm",
+    "interval",
+    "intervals",
+    "paired_difference",
+    "paired_differences",
+    "paired_ratio_difference",
+    "ratio_interval",
+    "resampled_sums",
+    "sign_flip_p",
+    "unpaired_difference",
+]
