@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fuserec.config import RecommenderConfig, create_parts, default_parts
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation import wording
+from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
 from fuserec.evaluation.statistics import Difference, Estimate
@@ -42,6 +43,7 @@ def ablate(
     split: SplitConfig,
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
+    candidates: Candidates = EVERYTHING,
 ) -> EvaluationResults:
     """Measure a part and its variants on held-out data, each compared with the part as it is.
 
@@ -53,7 +55,7 @@ def ablate(
         defaults.
     config : RecommenderConfig, optional
         Where the part's hyperparameters and the features come from.
-    split, ks, run
+    split, ks, run, candidates
         As in :func:`fuserec.evaluation.runner.evaluate`.
 
     Returns
@@ -70,7 +72,16 @@ def ablate(
     config = config or RecommenderConfig()
     parts = variants(config.parts or default_parts(dataset), what)
     chosen = config.model_copy(update={"parts": parts})
-    return evaluate(dataset, chosen, split=split, models=list(parts), ks=ks, run=run, reference=FULL)
+    return evaluate(
+        dataset,
+        chosen,
+        split=split,
+        models=list(parts),
+        ks=ks,
+        run=run,
+        reference=FULL,
+        candidates=candidates,
+    )
 
 
 def variants(parts: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, dict[str, Any]]:

@@ -6,21 +6,22 @@ nothing is refitted before the test, whose histories hold the validation items.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
-from fuserec.encoders.tuned import leak
-from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
+from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
-from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
+from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, ratings_of
+from fuserec.evaluation.folds import folded
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.leakage.alarms import too_good
+from fuserec.evaluation.leakage.notes import leak_notes, notes_of, told
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
-from fuserec.evaluation.yardstick import Columns, Yardstick
+from fuserec.evaluation.yardstick import Columns, Yardstick, deciding
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from fuserec.run import RunOptions
 
 __all__ = ["evaluate"]
-
-log = logging.getLogger("fuserec")
-
-PRIMARY_K = 10
 
 
 def evaluate(
@@ -43,6 +40,7 @@ def evaluate(
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
     reference: str | None = None,
+    candidates: Candidates = EVERYTHING,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -64,6 +62,8 @@ def evaluate(
         Equal seeds give equal figures.
     reference : str, optional
         A reported model that all others are compared with, beside every fusion.
+    candidates : Candidates
+        What targets are ranked among: everything, or a sample with a warning in the notes.
 
     Returns
     -------
@@ -79,9 +79,9 @@ def evaluate(
     DataError
         Where nothing can be held out.
     """
-    cuts = _checked(ks)
+    cuts, _ = deciding(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told, reference)
+        results = _measured(dataset, configs, split, models, cuts, told, reference, candidates)
         tell(results, told)
     return results
 
@@ -94,32 +94,46 @@ def _measured(
     cuts: tuple[int, ...],
     run: RunOptions,
     reference: str | None,
+    candidates: Candidates,
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
     choice = Choice.of(models, found)
+    _, primary = deciding(cuts)
+    told([candidates.warning])
+    if split.folds > 1:
+        return folded(
+            dataset,
+            found,
+            choice,
+            split,
+            cuts=cuts,
+            primary=primary,
+            reference=reference,
+            candidates=candidates,
+            run=run,
+        )
     held = split_data(dataset, split, run.seed)
-    warned = [leak(entry.config.features, dataset, held.train) for entry in found]
-    leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
-    for warning in leaks:
-        log.warning("%s", warning)
+    warned = [candidates.warning] if candidates.sampled else []
+    warned += leak_notes(dataset, held, [entry.config.features for entry in found])
     line_up = assemble(dataset, found, choice, held, run)
-    outcomes = ranking_pass(line_up, max(cuts), run)
+    outcomes = ranking_pass(line_up, max(cuts), run, candidates)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
-    primary = f"ndcg@{PRIMARY_K if PRIMARY_K in cuts else max(cuts)}"
-    ratings = _ratings(line_up, yardstick)
+    ratings = ratings_of(line_up, yardstick)
     results: dict[str, ModelResult] = {}
     columns: dict[str, Columns] = {}
     for done, (name, outcome) in enumerate(outcomes.items()):
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
+    if not candidates.sampled:
+        warned += told(notes_of(too_good(outcomes, results, line_up, yardstick)))
     references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(
         dataset=provenance.dataset_facts(dataset),
-        split=provenance.split_facts(held, run.seed),
+        split=provenance.split_facts(held, run.seed, candidates),
         models=results,
         primary=primary,
         comparisons=compared,
@@ -127,39 +141,8 @@ def _measured(
         sample=provenance.examples(dataset, held.test, outcomes, run),
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
-        notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
+        notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
     )
-
-
-def _checked(ks: Sequence[int]) -> tuple[int, ...]:
-    """Return the cuts, ascending and once each, or refuse them before hours of work."""
-    for k in ks:
-        if isinstance(k, bool) or int(k) != k or k < 1:
-            raise RequestError(
-                f"evaluate: k = {k!r}: lists are cut at whole numbers of at least 1, such as 10"
-            )
-    if not ks:
-        raise RequestError("evaluate: no k is given: name where lists are cut, such as 5, 10, 20")
-    return tuple(sorted({int(k) for k in ks}))
-
-
-def _ratings(line_up: LineUp, yardstick: Yardstick) -> dict[str, RatingErrors]:
-    """Return the errors of every reported model that predicts ratings, where the data have them."""
-    found: dict[str, RatingErrors] = {}
-    if not yardstick.train.has_ratings:
-        return found
-    for name in line_up.reported:
-        fused = line_up.fusions.get(name)
-        if fused is not None:
-            able, ground, model = fused.blend.predicts, fused.ground, fused.blend
-            errors = rating_errors(model, ground.test, yardstick.run) if able else None
-        else:
-            one = line_up.contenders[name]
-            able = one.scorer.capabilities.predicts
-            errors = rating_errors(one.scorer, one.ground.test, yardstick.run) if able else None
-        if errors is not None:
-            found[name] = errors
-    return found
 
 
 def _result(

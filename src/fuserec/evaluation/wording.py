@@ -12,6 +12,7 @@ SPLITS = {
     "temporal": "One moment cuts training from test for everybody: nothing later was known to a model.",
     "random": "A random share of each user's interactions was held out, whatever its time.",
     "users": "Some users were held out altogether; part of their history is given, the rest is to be found.",
+    "cold-users": "Some users were held out altogether, as if they came now: at most their first events are given.",
     "cold-items": "Some items were held out of training altogether: only what they are, such as their "
     "text, can find them.",
     "predefined": "The dataset's own files say which interactions are held out.",
@@ -144,7 +145,7 @@ def summary(results: EvaluationResults) -> list[str]:
         return ["No model has a figure on the metric that decides."]
     model, metric = results.models[name], primary_of(results)
     lines = [_headline(results, name, metric), _against_next(results, name, metric)]
-    lines += [_reached(model), _weakest(model, metric), _catalogue(model)]
+    lines += [_reached(model, bool(results.rounds)), _weakest(model, metric), _catalogue(model)]
     return [line for line in lines if line]
 
 
@@ -177,13 +178,15 @@ def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
     return f"It {verdict} the best single part, {other}, by {told}: clearly more than chance."
 
 
-def _reached(model: ModelResult) -> str:
-    """Say what the hit rate means for people."""
+def _reached(model: ModelResult, rounds: bool = False) -> str:
+    """Say what the hit rate means for people, who may be asked in several rounds."""
     for name in ("hit_rate@10", *model.metrics):
         estimate = model.metrics.get(name)
         if name.startswith("hit_rate@") and estimate is not None and estimate.value is not None:
             people = f"{estimate.value * model.users:,.0f} of {model.users:,} users"
-            if model.users > 1000:  # a small count is not blown up, a large one is made easy to grasp
+            if (
+                model.users > 1000 or rounds
+            ):  # a small count is not blown up, a large one is made easy to grasp
                 people = f"{1000 * estimate.value:,.0f} of 1,000 users"
             return (
                 f"{people} find an item they went on to choose among the first {name_and_k(name)[1]} shown."
