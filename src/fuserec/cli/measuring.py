@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fuserec.config import RecommenderConfig
+    from fuserec.data.splits import Targets
     from fuserec.evaluation.candidates import Candidates
+    from fuserec.evaluation.replay import Way
     from fuserec.evaluation.results import EvaluationResults
     from fuserec.run import RunOptions
 
@@ -83,22 +85,19 @@ class Measuring:
         )
         if not check_leaks:
             return results
-        from fuserec.evaluation.leakage.trial import audit_all
+        from fuserec.evaluation.leakage.trial import audit_all, audit_notes
 
         found = audit_all(dataset, self.configs, split=split, models=self.models, run=run)
-        return results.model_copy(
-            update={"notes": [*(f"Audit of {n}: {a.message}." for n, a in found.items()), *results.notes]}
-        )
+        return results.model_copy(update={"notes": [*audit_notes(found), *results.notes]})
 
     def replayed(self, options: Options, windows: int, between: str, run: RunOptions) -> EvaluationResults:
         """Replay the newest part of the data."""
         from fuserec.data.readers import read
-        from fuserec.data.splits import Targets
         from fuserec.evaluation.replay import Replay, replay
 
         if options.split not in ("last-out", "temporal") or options.folds > 1:
             raise RequestError("--replay is a protocol of its own: leave --split and --folds out")
-        ways = tuple(cast("Between", way.strip()) for way in between.split(",") if way.strip())
+        ways = tuple(cast("Way", way.strip()) for way in between.split(",") if way.strip())
         share = 0.5 if options.share is None else options.share
         plan = Replay(windows, share, ways, cast("Targets", options.targets))
         dataset, _ = read(self.folder, self.format)

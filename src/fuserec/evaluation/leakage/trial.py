@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fuserec.data.splits import split as split_data
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
 from fuserec.evaluation.leakage.audit import Asking, Audit, replaced, verdict
+from fuserec.evaluation.leakage.notes import told
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
@@ -60,6 +61,16 @@ def audit_all(
             again=asking("again", dataset, held, name),
         )
     return audits
+
+
+def audit_notes(found: Mapping[str, Audit]) -> list[str]:
+    """Return what the audits say, and log what is wrong: one note for all models that are clean, one for each other."""
+    clean = [name for name, audit in found.items() if audit.verdict == "clean"]
+    wrong = [
+        f"Audit of {name}: {audit.message}." for name, audit in found.items() if audit.verdict != "clean"
+    ]
+    passed = [f"Audit of {', '.join(clean)}: {found[clean[0]].message}."] if clean else []
+    return [*told(wrong), *passed]
 
 
 def _asking(line_up: LineUp, name: str) -> Asking:
