@@ -82,7 +82,9 @@ def test_the_next_is_the_first_of_all(protocol):
 def test_folds_hold_out_everything_once(protocol, folds):
     data = small_dataset()
     config = SplitConfig(protocol=protocol, folds=folds)
-    kept = [np.bincount(s.test.train.interactions.user, minlength=data.n_users) for s in splits(data, config, 1)]
+    kept = [
+        np.bincount(s.test.train.interactions.user, minlength=data.n_users) for s in splits(data, config, 1)
+    ]
     lengths = np.diff(data.indptr)
     out = np.array([lengths - one for one in kept])  # rows of each user that a fold takes out of training
     can = lengths > (0 if protocol in ("cold-users", "cold-items") else 1)
@@ -141,7 +143,10 @@ def test_hidden_rows_are_neither_learnt_from_nor_given(histories_, protocol, see
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"protocol": "temporal", "folds": 3}, "temporal has no folds; folds go with random, users, cold-users and"),
+        (
+            {"protocol": "temporal", "folds": 3},
+            "temporal has no folds; folds go with random, users, cold-users and",
+        ),
         ({"protocol": "random", "folds": 3, "share": 0.2}, "3 folds hold out 1/3 each: leave share out"),
         ({"protocol": "random", "targets": "next"}, "random has no next target"),
         ({"protocol": "users", "folds": 0}, "folds = 0"),

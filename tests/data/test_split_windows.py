@@ -52,7 +52,9 @@ def test_what_is_known_grows_by_what_each_window_brings(number):
         schema=data.impressions.schema,
     )
     searches = Searches(
-        np.array([0, 0, 1], np.int32), np.array([spans[0].start - 1, nan, spans[0].start]), ("old", "undated", "new")
+        np.array([0, 0, 1], np.int32),
+        np.array([spans[0].start - 1, nan, spans[0].start]),
+        ("old", "undated", "new"),
     )
     data = replace(data, impressions=table, searches=searches)
     known = known_before(data, spans[0].start)

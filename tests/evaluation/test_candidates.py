@@ -39,7 +39,9 @@ def test_what_a_text_asks_for(text, kind, size):
     assert bool(found.warning) == found.sampled == (kind != "full")
 
 
-@pytest.mark.parametrize("text", ["unifrom:10", "uniform", "uniform:0", "uniform:-3", "uniform:x", "full:9", ""])
+@pytest.mark.parametrize(
+    "text", ["unifrom:10", "uniform", "uniform:0", "uniform:-3", "uniform:x", "full:9", ""]
+)
 def test_what_is_no_candidates(text):
     with pytest.raises(ConfigError, match="candidates"):
         Candidates.parse(text)
@@ -80,7 +82,9 @@ def test_items_are_drawn_by_their_weight():
     shares = np.bincount(drawn[:, 0], minlength=6)[3:] / n
     np.testing.assert_allclose(shares, np.array([1, 2, 5]) / 8, atol=4 * 0.5 / math.sqrt(n))
     alike = Sampler(Candidates("uniform", 1), weights, np.random.default_rng(1)).draw(held)
-    np.testing.assert_allclose(np.bincount(alike[:, 0], minlength=6)[3:] / n, 1 / 3, atol=4 * 0.5 / math.sqrt(n))
+    np.testing.assert_allclose(
+        np.bincount(alike[:, 0], minlength=6)[3:] / n, 1 / 3, atol=4 * 0.5 / math.sqrt(n)
+    )
 
 
 def test_ranks_equal_a_plain_count():
@@ -134,7 +138,9 @@ def test_a_sample_turns_the_order_of_two_models_round():
         name: float(np.mean(AT_K["recall"](target_ranks(indptr, ranks, np.full(n, m + 1)), 10)))
         for name, ranks in sampled.items()
     }
-    assert recall["steady"] > 0.95 > 0.5 == recall["sharp"]  # by recall@10 of a sample the order is turned round
+    assert (
+        recall["steady"] > 0.95 > 0.5 == recall["sharp"]
+    )  # by recall@10 of a sample the order is turned round
 
 
 def test_every_figure_goes_with_the_warning(caplog):
