@@ -1,9 +1,8 @@
-"""Models that know what is held out are caught by what they do; those that do not, and those that know nothing, are not."""
+"""Models that know what is held out are caught by what they do; a model that knows nothing comes out as chance."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
 from typing import Any, ClassVar
@@ -66,7 +65,7 @@ class KnowsTheTarget(Popularity):
 
 
 @pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def plant(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that makes a scorer known by its name, as if it were one of ours."""
 
     def planted(cls: type) -> str:
@@ -76,7 +75,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setitem(SCORERS, cls.name, f"planted_{cls.name}:{cls.__name__}")
         return cls.name
 
-    yield planted
+    return planted
 
 
 def catalogue(n_users: int = 150, n_items: int = 120, seed: int = 0) -> Dataset:

@@ -1,4 +1,4 @@
-"""Sampled candidates: what is drawn, the ranks among them against a plain count, and that they disagree with full ranking."""
+"""Sampled candidates: what is drawn, the ranks among them, and that they disagree with ranking everything."""
 
 from __future__ import annotations
 

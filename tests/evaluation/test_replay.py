@@ -81,8 +81,8 @@ def test_windows_know_more_and_more(drift: EvaluationResults) -> None:
 def test_one_window_is_worked_by_hand() -> None:
     days = [[0, 1], [0.5, 1.5, 9], [2, 9.5], [9.7]]
     data = dataset_of([[0, 1], [0, 1, 2], [1, 0], [1]], 4, days=days)
-    # Known: item 0 twice, item 1 three times. From day 9 on user 1 takes 2 (unknown: in no list), user 2 takes 0 (of 0, 2
-    # and 3 the first), user 3, who is new, takes 1 (first of all).
+    # Known: item 0 twice, item 1 three times. From day 9 on user 1 takes 2 (unknown: in no list), user 2 takes 0 (of 0,
+    # 2 and 3 the first), user 3, who is new, takes 1 (first of all).
     results = replay(
         data, config("popularity"), plan=Replay(1, 0.25, ("refit",)), ks=(1,), run=RunOptions(threads=1)
     )

@@ -115,7 +115,7 @@ def test_folds_are_pooled_over_what_each_of_them_found(data: Dataset, folded: Ev
 
 def test_one_fold_is_the_split_of_that_fold(data: Dataset, folded: EvaluationResults) -> None:
     """The first round equals an evaluation of the same rows as a predefined split."""
-    parts = list(splits(data, FOLDS, 2))[0]
+    parts = next(iter(splits(data, FOLDS, 2)))
     part = np.zeros(data.n_interactions, np.uint8)
     part[parts.test.hidden] = 2
     left = np.flatnonzero(part == 0)
