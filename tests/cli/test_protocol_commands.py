@@ -42,7 +42,10 @@ def test_folds_have_a_table_of_their_own(cli, small: Path, quick: Path, tmp_path
     assert [one["name"] for one in found["rounds"]] == ["fold 1", "fold 2", "fold 3"]
     assert found["split"]["folds"] == 3
     assert sum(one["users"] for one in found["rounds"]) == 30  # everybody is asked once
-    assert "intervals over people" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "intervals over people" in text
+    assert "Round by round" in text
+    assert '<th scope="row">fold 3</th>' in text
 
 
 def test_a_replay_compares_an_update_with_a_refit(cli, small: Path, quick: Path, tmp_path: Path) -> None:

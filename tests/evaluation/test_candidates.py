@@ -153,7 +153,10 @@ def test_every_figure_goes_with_the_warning(caplog):
     assert "candidates" not in full.split
     assert "not comparable" in results.notes[0]
     assert any("not comparable" in record.message for record in caplog.records)
-    assert "not comparable" in to_html(results)
+    page = to_html(results)
+    assert "not comparable" in page
+    assert "a sample of items alone (uniform:5)" in page
+    assert "Every item of the catalogue competes" not in page
     assert "not comparable" in results.to_json()
     assert not any("not comparable" in note for note in full.notes)
     easier = results.models["fused"].metrics["recall@3"].value

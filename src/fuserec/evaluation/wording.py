@@ -6,9 +6,11 @@ from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
+EVERYTHING_COMPETES = "Every item of the catalogue competes, less those the user already had."
+
 SPLITS = {
     "last-out": "Each user's last item is the one to find, the one before it chose the settings, and models "
-    "learnt from the rest. Every item of the catalogue competes, less those the user already had.",
+    f"learnt from the rest. {EVERYTHING_COMPETES}",
     "temporal": "One moment cuts training from test for everybody: nothing later was known to a model.",
     "random": "A random share of each user's interactions was held out, whatever its time.",
     "users": "Some users were held out altogether; part of their history is given, the rest is to be found.",
@@ -27,6 +29,15 @@ SEGMENTS = {
     "target:tail": "Rarely chosen items",
     "target:head": "Popular items",
 }
+
+
+def protocol(results: EvaluationResults) -> str:
+    """Say how the data were split, and what targets competed with."""
+    text = SPLITS.get(str(results.split.get("kind")), "")
+    if "candidates" not in results.split:
+        return text
+    drawn = results.split["candidates"]
+    return f"{text.replace(EVERYTHING_COMPETES, '').strip()} Targets competed with a sample of items alone ({drawn})."
 
 
 def segment_title(name: str) -> str:
