@@ -6,8 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from fuserec.errors import ConfigError, nearest
+
+COMBINATION = "combination"
+"""Type of the error of :func:`combination`."""
+
+
+def combination(message: str) -> PydanticCustomError:
+    """Return what a validator raises where values that are allowed one by one do not go together."""
+    return PydanticCustomError(COMBINATION, "{message}", {"message": message})
 
 
 class Settings(BaseModel):
@@ -40,6 +49,9 @@ class Settings(BaseModel):
                 known = sorted(_model_at(cls, first["loc"][:-1]).model_fields)
                 hint = nearest(str(first["loc"][-1]), known)
                 raise ConfigError(f"{where}: unknown key {key!r}{hint} (known: {', '.join(known)})") from None
+            if first["type"] == COMBINATION:
+                place = f"{where}: {key}" if first["loc"] else where
+                raise ConfigError(f"{place}: {first['msg']}") from None
             hint = _nearest_allowed(cls, first["loc"], first.get("input"))
             raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}{hint}") from None
 

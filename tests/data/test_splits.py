@@ -12,7 +12,7 @@ from fuserec.data.splits import SplitConfig, hold_out, split
 from fuserec.errors import ConfigError, DataError
 from fuserec.testing import dataset_of, small_dataset
 
-PROTOCOLS = ("last-out", "temporal", "random", "users", "cold-items")
+PROTOCOLS = ("last-out", "temporal", "random", "users", "cold-users", "cold-items")
 nan = float("nan")
 
 
@@ -180,7 +180,7 @@ def test_equal_seed_equal_split(protocol):
     one, two, other = (split(data, config, seed) for seed in (0, 0, 5))
     np.testing.assert_array_equal(one.test.items, two.test.items)
     np.testing.assert_array_equal(one.validation.items, two.validation.items)
-    if protocol in ("random", "users", "cold-items"):
+    if protocol in ("random", "users", "cold-users", "cold-items"):
         assert targets(one.test) != targets(other.test)
 
 

@@ -18,6 +18,7 @@ from fuserec.cli.keep import forget, info, update
 from fuserec.cli.language import compare as compare_encoders
 from fuserec.cli.language import compress
 from fuserec.cli.language import tune as tune_encoder
+from fuserec.cli.leaks import leaks
 from fuserec.cli.models import models
 from fuserec.cli.questions import ask
 from fuserec.cli.tune import tune
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel=TRY)(demo)
 app.command(rich_help_panel=TRY)(doctor)
+data.command()(leaks)
 models.command(name="compare")(compare_encoders)
 models.command()(compress)
 models.command(name="tune")(tune_encoder)

@@ -12,6 +12,8 @@ import typer
 from fuserec.cli.audits import AuditFile, GroupColumns, Reasons, Seeds, audit_of
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.compare import show as show_comparison
+from fuserec.cli.measuring import Between, Measuring, ReplayWindows, together
+from fuserec.cli.protocol import Folds, Given, GivenEvents, Options, Share, Split, Targets
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
@@ -41,12 +43,29 @@ def evaluate(
             "its losses), PART.KEY (each value of a key) or PART.KEY=V,V.",
         ),
     ] = None,
-    split: Annotated[
-        str, typer.Option("--split", help="last-out, temporal, random, users, cold-items or predefined.")
-    ] = "last-out",
-    share: Annotated[
-        float, typer.Option("--share", help="What is held out (temporal, random, users, cold-items).")
-    ] = 0.1,
+    split: Split = "last-out",
+    share: Share = None,
+    given: Given = None,
+    given_events: GivenEvents = None,
+    targets: Targets = "all",
+    folds: Folds = 1,
+    candidates: Annotated[
+        str,
+        typer.Option(
+            "--candidates",
+            help="What targets are ranked among: full, or a sample (uniform:N, popularity:N) whose figures are not "
+            "comparable with full ones.",
+        ),
+    ] = "full",
+    replay: ReplayWindows = None,
+    between: Between = None,
+    check_leaks: Annotated[
+        bool,
+        typer.Option(
+            "--check-leaks",
+            help="Also fit every model on data with other held-out rows: its scores must not change.",
+        ),
+    ] = False,
     k: Annotated[str, typer.Option("-k", "--k", help="Where lists are cut, divided by commas.")] = "5,10,20",
     groups: GroupColumns = None,
     audit: AuditFile = None,
@@ -75,48 +94,28 @@ def evaluate(
     printed = json is not None and str(json) == "-"
     screen = Screen(printed, quiet, debug)
     ks = cuts(k)
-    files = [path for path in (None if printed else json, report) if path is not None]
-    for path, option in zip(files, ("--json", "--report"), strict=False):
-        out_file(path, option)
-    if len({path.resolve() for path in files}) < len(files):
-        raise RequestError(f"--json and --report name one file ({report}): name two")
-    if ablate is not None and (model or len(config or ()) > 1):
-        raise RequestError(
-            "--ablate compares variants of one part: give at most one --config, and no --model"
-        )
+    files = _files(None if printed else json, report)
+    asked = {"--ablate": ablate, "--model": model, "--replay": replay, "--between": between}
+    together(asked | {"--check-leaks": check_leaks, "--folds": folds > 1}, len(config or ()))
+    audited = audit_of(audit, groups, seeds, reasons)
     from fuserec.cli.baseline import Baseline
-    from fuserec.data.readers import read
-    from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.candidates import Candidates
     from fuserec.evaluation.report import write_html
     from fuserec.evaluation.results import write_json
-    from fuserec.evaluation.runner import evaluate as measure
 
-    asked = audit_of(audit, groups, seeds, reasons)
-    protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+    options = Options(split, share, given, given_events, targets, folds)
+    drawn = Candidates.parse(candidates)
     configs = _configurations(config or (), track)
     earlier = Baseline.read(baseline)
+    measuring = Measuring(folder, format, configs, tuple(model or ()), ks, drawn, audited, earlier, user_ids)
     with (
         checkpoints(resumable) as kept,
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
     ):
-        dataset, _ = read(folder, format)
-        earlier.check(dataset, protocol)
-        if ablate is None:
-            results = measure(
-                dataset,
-                configs,
-                split=protocol,
-                models=model or (),
-                ks=ks,
-                run=run,
-                audit=asked,
-                user_ids=user_ids,
-            )
+        if replay is not None:
+            results = measuring.replayed(options, replay, between or "update", run)
         else:
-            from fuserec.evaluation.ablation import ablate as compare
-
-            only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
-            results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run, audit=asked)
+            results = measuring.measured(options, ablate, check_leaks, run)
     results = earlier.beside(results)
     if json is not None and not printed:
         write_json(results, json)
@@ -142,15 +141,28 @@ def _show_all(screen: Screen, results: EvaluationResults, ablation: bool) -> Non
         show_comparison(screen, results.baseline)
 
 
+def _files(json: Path | None, report: Path | None) -> list[Path]:
+    """Return the files that are to be written, or refuse them before any work is done for them."""
+    for path, option in ((json, "--json"), (report, "--report")):
+        if path is not None:
+            out_file(path, option)
+    files = [path for path in (json, report) if path is not None]
+    if len({path.resolve() for path in files}) < len(files):
+        raise RequestError(f"--json and --report name one file ({report}): name two")
+    return files
+
+
 def show(screen: Screen, results: EvaluationResults) -> None:
     """Print the table of an evaluation and what it says in words."""
     from rich.text import Text
 
+    from fuserec.cli.measuring import rounds_table
     from fuserec.evaluation.report import terminal_table
     from fuserec.evaluation.wording import summary
 
     said = "\n".join(one_line(line) for line in (*summary(results), *results.notes))
-    screen.show(terminal_table(results, width=screen.width), Text(said))
+    rounds = [rounds_table(results)] if results.rounds else []
+    screen.show(terminal_table(results, width=screen.width), *rounds, Text(said))
 
 
 def cuts(text: str) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fuserec.config import RecommenderConfig, create_parts, default_parts
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation import wording
+from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
 from fuserec.evaluation.statistics import Difference, Estimate
@@ -44,6 +45,7 @@ def ablate(
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
     audit: AuditConfig | None = None,
+    candidates: Candidates = EVERYTHING,
 ) -> EvaluationResults:
     """Measure a part and its variants on held-out data, each compared with the part as it is.
 
@@ -55,7 +57,7 @@ def ablate(
         defaults.
     config : RecommenderConfig, optional
         Where the part's hyperparameters and the features come from.
-    split, ks, run, audit
+    split, ks, run, audit, candidates
         As in :func:`fuserec.evaluation.runner.evaluate`.
 
     Returns
@@ -73,7 +75,15 @@ def ablate(
     parts = variants(config.parts or default_parts(dataset), what)
     chosen = config.model_copy(update={"parts": parts})
     return evaluate(
-        dataset, chosen, split=split, models=list(parts), ks=ks, run=run, reference=FULL, audit=audit
+        dataset,
+        chosen,
+        split=split,
+        models=list(parts),
+        ks=ks,
+        run=run,
+        reference=FULL,
+        audit=audit,
+        candidates=candidates,
     )
 
 

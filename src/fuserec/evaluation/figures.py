@@ -28,6 +28,7 @@ from fuserec.metrics.rating import absolute_errors, by_user, squared_errors
 
 if TYPE_CHECKING:
     from fuserec.data.splits import Holdout
+    from fuserec.evaluation.contenders import LineUp
     from fuserec.evaluation.ranking_pass import Outcome
     from fuserec.evaluation.yardstick import Columns, FloatArray, Yardstick
     from fuserec.fusion.base import Fusion
@@ -169,6 +170,25 @@ def rating_errors(model: Scorer | Fusion, test: Holdout, run: RunOptions) -> Rat
     squared, per_query = by_user(squared_errors(predicted, actual), rows, len(test))
     absolute, _ = by_user(absolute_errors(predicted, actual), rows, len(test))
     return RatingErrors(squared, absolute, per_query)
+
+
+def ratings_of(line_up: LineUp, yardstick: Yardstick) -> dict[str, RatingErrors]:
+    """Return the errors of every reported model that predicts ratings, where the data have them."""
+    found: dict[str, RatingErrors] = {}
+    if not yardstick.train.has_ratings:
+        return found
+    for name in line_up.reported:
+        fused = line_up.fusions.get(name)
+        if fused is not None:
+            able, ground, model = fused.blend.predicts, fused.ground, fused.blend
+            errors = rating_errors(model, ground.test, yardstick.run) if able else None
+        else:
+            one = line_up.contenders[name]
+            able = one.scorer.capabilities.predicts
+            errors = rating_errors(one.scorer, one.ground.test, yardstick.run) if able else None
+        if errors is not None:
+            found[name] = errors
+    return found
 
 
 def comparisons(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.results import DatasetFacts, SampleItem, SampleUser
 
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 N_EXAMPLES = 4
 LIST_LENGTH = 5
 PACKAGES = ("fuserec", "numpy", "scipy", "numba", "polars", "ctranslate2")
-SHARES = {"temporal": ("share",), "random": ("share",), "users": ("share", "given"), "cold-items": ("share",)}
+SHARES = {
+    "temporal": ("share", "targets"),
+    "random": ("share",),
+    "users": ("share", "given", "targets"),
+    "cold-users": ("share", "given_events", "targets"),
+    "cold-items": ("share", "targets"),
+}
 """Settings that a protocol reads."""
 
 
@@ -37,11 +44,16 @@ def dataset_facts(dataset: Dataset) -> DatasetFacts:
     )
 
 
-def split_facts(held: Split, seed: int) -> dict[str, Any]:
+def split_facts(held: Split, seed: int, candidates: Candidates = EVERYTHING) -> dict[str, Any]:
     """Return how the data were split, and how much is in each part."""
     config = held.config
     facts: dict[str, Any] = {"kind": config.protocol}
     facts |= {name: getattr(config, name) for name in SHARES.get(config.protocol, ())}
+    if config.folds > 1:
+        facts = {"folds" if name == "share" else name: value for name, value in facts.items()}
+        facts["folds"] = config.folds
+    if candidates.sampled:
+        facts["candidates"] = str(candidates)
     return facts | {
         "seed": seed,
         "train": held.train.n_interactions,
@@ -58,6 +70,12 @@ def notes(held: Split, dataset: Dataset) -> list[str]:
     if dataset.info.simulated:
         found.append("The interactions are simulated: the figures show that it works, not how people choose.")
     unseen = int(np.count_nonzero(held.train.item_counts[held.test.items] == 0))
+    if held.config.protocol == "cold-users":
+        found.append(
+            f"The users of the test are in no training data; their first {held.config.given_events} events are given."
+            if held.config.given_events
+            else "The users of the test are in no training data and nothing that they did is given."
+        )
     if held.config.protocol == "cold-items":
         found.append("Every target is new, on validation too: a fusion learns here to lift new items.")
     elif unseen:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fuserec.evaluation.candidates import EVERYTHING, Candidates, Sampler, sampled_ranks
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.ranks import tied_ranks
 from fuserec.numerics.topk import top_k
@@ -31,7 +32,7 @@ class Outcome:
     ----------
     ranks : float64 (n_targets,)
         Mean rank of each target among all items but the history; items that the model abstains on share the
-        last ranks.
+        last ranks. Where candidates are sampled: among those.
     answered : bool (n_targets,)
         Whether the model has a score for the target at all: without one it is in no list.
     n_candidates : int64 (n,)
@@ -56,7 +57,9 @@ class Outcome:
     probabilities: np.ndarray | None = None
 
 
-def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outcome]:
+def ranking_pass(
+    line_up: LineUp, depth: int, run: RunOptions, candidates: Candidates = EVERYTHING
+) -> dict[str, Outcome]:
     """Return the outcome of every reported model, by name, in their order.
 
     Parameters
@@ -65,12 +68,15 @@ def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outc
     depth : int
         Length of the lists.
     run : RunOptions
+    candidates : Candidates
+        What targets are ranked among; lists are always of the whole catalogue.
     """
     records: dict[str, _Record] = {}
     for ground in line_up.grounds:
         contenders = {n: c for n, c in line_up.contenders.items() if c.ground is ground}
         fusions = {n: f for n, f in line_up.fusions.items() if f.ground is ground}
-        records |= _Pass(ground, contenders, fusions, frozenset(line_up.reported), depth, run).records()
+        reported = frozenset(line_up.reported)
+        records |= _Pass(ground, contenders, fusions, reported, depth, run, candidates).records()
     return {name: records[name].outcome() for name in line_up.reported}
 
 
@@ -99,6 +105,7 @@ class _Pass:
     reported: frozenset[str]
     depth: int
     run: RunOptions
+    candidates: Candidates = EVERYTHING
 
     def records(self) -> dict[str, _Record]:
         """Score all chunks."""
@@ -110,10 +117,16 @@ class _Pass:
         self._ties = reseed(test.train.items.hashes, run.seed)
         self._buffer = np.empty((chunk, n_items), np.float32)
         self._records = {name: _Record() for name in (*self.contenders, *self.fusions)}
+        sampler = (
+            Sampler(self.candidates, test.train.item_counts, run.rng("candidates"))
+            if self.candidates.sampled
+            else None
+        )
         alone = [name for name in self.contenders if name not in shared]
         for lo in range(0, len(test), chunk):
             run.progress("scoring test queries", lo, len(test))
             piece = test.take(np.arange(lo, min(lo + chunk, len(test))))
+            self._drawn = None if sampler is None else sampler.draw(piece)
             self._together(piece, [name for name in self.contenders if name in shared])
             for name in alone:
                 self._keep(name, self._scores(name, piece), piece)
@@ -150,7 +163,10 @@ class _Pass:
         self.run.check()
         visible, threads = self._visible(scores), self.run.threads
         exclude = piece.queries.seen()
-        ranks, tied, candidates = tied_ranks(visible, exclude, (piece.indptr, piece.items), threads)
+        if self._drawn is None:
+            ranks, tied, candidates = tied_ranks(visible, exclude, (piece.indptr, piece.items), threads)
+        else:
+            ranks, tied, candidates = sampled_ranks(visible, self._drawn, piece, threads)
         lists, values, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
         answered = np.isfinite(visible[piece.rows, piece.items])
         kept = (ranks, tied, answered, candidates, lists, counts)

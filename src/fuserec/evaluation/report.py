@@ -13,6 +13,7 @@ from fuserec.evaluation import wording
 from fuserec.evaluation.markup import Child, Html, element
 from fuserec.evaluation.plots import Bar, Point, axis, bars, scatter, shares
 from fuserec.evaluation.results import EvaluationResults, SampleItem, SampleUser, write_text
+from fuserec.evaluation.rounds_table import rounds_table
 from fuserec.evaluation.statistics import Estimate
 from fuserec.evaluation.tables import (
     NOTHING,
@@ -69,6 +70,7 @@ def to_html(results: EvaluationResults) -> str:
         _header(results, title),
         _summary(results),
         _primary(results),
+        _rounds(results),
         _metrics(results),
         _segments(results),
     ]
@@ -117,6 +119,14 @@ def _summary(results: EvaluationResults) -> Html:
         class_="card",
         id="summary",
     )
+
+
+def _rounds(results: EvaluationResults) -> Html | None:
+    """Show the folds or windows, where there are several."""
+    if not results.rounds:
+        return None
+    lead = "Below each figure stands its interval over the users of that round alone; known is what models learnt from."
+    return _section("rounds", "Round by round", rounds_table(results), lead=lead)
 
 
 def _bar(results: EvaluationResults, name: str, estimate: Estimate, note: str = "") -> Bar:
@@ -327,7 +337,7 @@ def _about(results: EvaluationResults) -> Html:
     return _section(
         "about",
         "How it was measured",
-        element("p", wording.SPLITS.get(split, "")) if split in wording.SPLITS else None,
+        element("p", wording.protocol(results)) if split in wording.SPLITS else None,
         element(
             "div",
             _pairs("Data", facts),

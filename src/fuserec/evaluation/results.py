@@ -69,6 +69,31 @@ class ModelResult(_Part):
     users: int
 
 
+class RoundResult(_Part):
+    """One fold or window of an evaluation that has several.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``fold 2``, or a window with its first and last day.
+    users, targets : int
+        Queries, and what they had to find.
+    train : int
+        Interactions that models knew.
+    models : dict of dict of Estimate
+        Metrics at the deciding cut, by model, with intervals over the users of the round.
+    seconds : dict
+        What fitting or updating took, by model.
+    """
+
+    name: str
+    users: int
+    targets: int
+    train: int
+    models: dict[str, dict[str, Estimate]]
+    seconds: dict[str, float | None] = Field(default_factory=dict)
+
+
 class Comparison(_Part):
     """Paired differences (model less reference) of one metric."""
 
@@ -112,6 +137,8 @@ class EvaluationResults(_Part):
         Confidence of the intervals.
     comparisons : list of Comparison
         Paired differences between models.
+    rounds : list of RoundResult
+        The folds or windows, where there are several; ``models`` has their pooled figures.
     weights : dict of dict
         Fusion weights by query cohort and part, for display.
     sample : list of SampleUser
@@ -132,6 +159,7 @@ class EvaluationResults(_Part):
     primary: str = "ndcg@10"
     level: float = 0.95
     comparisons: list[Comparison] = Field(default_factory=list)
+    rounds: list[RoundResult] = Field(default_factory=list)
     weights: dict[str, dict[str, float]] = Field(default_factory=dict)
     sample: list[SampleUser] = Field(default_factory=list)
     configuration: dict[str, Any] = Field(default_factory=dict)

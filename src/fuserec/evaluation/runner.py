@@ -6,27 +6,29 @@ nothing is refitted before the test, whose histories hold the validation items.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
-from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.audit import Audit, AuditConfig
+from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
 from fuserec.evaluation.explanations import explanations
-from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
+from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, ratings_of
+from fuserec.evaluation.folds import folded
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.leakage.alarms import too_good
+from fuserec.evaluation.leakage.notes import leak_notes, notes_of, told
 from fuserec.evaluation.measures.fairness import gap_comparisons
 from fuserec.evaluation.queries import kept
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.stability import stability
-from fuserec.evaluation.yardstick import Columns, Yardstick
+from fuserec.evaluation.yardstick import Columns, Yardstick, deciding
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from fuserec.run import RunOptions
 
 __all__ = ["evaluate"]
-
-log = logging.getLogger("fuserec")
 
 
 def evaluate(
@@ -50,6 +50,7 @@ def evaluate(
     reference: str | None = None,
     audit: AuditConfig | None = None,
     user_ids: bool = False,
+    candidates: Candidates = EVERYTHING,
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -75,6 +76,8 @@ def evaluate(
         Groups of users and items, flagged content, worth, propensities, further seeds, reasons to be checked.
     user_ids : bool
         Keep the ids of the users beside the values per query, so that a comparison can name them.
+    candidates : Candidates
+        What targets are ranked among: everything, or a sample with a warning in the notes.
 
     Returns
     -------
@@ -90,9 +93,9 @@ def evaluate(
     DataError
         Where nothing can be held out.
     """
-    cuts = _checked(ks)
+    cuts, _ = deciding(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        asked = _Asked(split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids)
+        asked = _Asked(split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates)
         results = _measured(dataset, configs, asked, told)
         tell(results, told)
     return results
@@ -108,6 +111,7 @@ class _Asked:
     reference: str | None
     audit: AuditConfig
     user_ids: bool
+    candidates: Candidates
 
 
 def _measured(
@@ -118,28 +122,47 @@ def _measured(
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
-    cuts, choice = asked.cuts, Choice.of(asked.models, found)
+    cuts, choice, candidates = asked.cuts, Choice.of(asked.models, found), asked.candidates
+    _, primary = deciding(cuts)
+    told([candidates.warning])
+    if asked.split.folds > 1:
+        if asked.audit != AuditConfig():
+            raise RequestError(
+                "an audit (groups, seeds, reasons, ...) is of one split: leave folds or it out"
+            )
+        return folded(
+            dataset,
+            found,
+            choice,
+            asked.split,
+            cuts=cuts,
+            primary=primary,
+            reference=asked.reference,
+            candidates=candidates,
+            run=run,
+        )
     held = split_data(dataset, asked.split, run.seed)
     facts = Audit.of(dataset, held, asked.audit)
-    warned = [leak(entry.config.features, dataset, held.train) for entry in found]
-    leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
-    for warning in leaks:
-        log.warning("%s", warning)
+    warned = [candidates.warning] if candidates.sampled else []
+    warned += leak_notes(dataset, held, [entry.config.features for entry in found])
     line_up = assemble(dataset, found, choice, held, run)
-    outcomes = ranking_pass(line_up, max(cuts), run)
+    outcomes = ranking_pass(line_up, max(cuts), run, candidates)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run, facts)
-    primary = f"ndcg@{yardstick.main_k}"
-    ratings = _ratings(line_up, yardstick)
+    ratings = ratings_of(line_up, yardstick)
     results: dict[str, ModelResult] = {}
     columns: dict[str, Columns] = {}
     for done, (name, outcome) in enumerate(outcomes.items()):
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
+    if not candidates.sampled:
+        warned += told(notes_of(too_good(outcomes, results, line_up, yardstick)))
     beside = (
         stability(
             outcomes,
-            lambda other: ranking_pass(assemble(dataset, found, choice, held, other), max(cuts), other),
+            lambda other: ranking_pass(
+                assemble(dataset, found, choice, held, other), max(cuts), other, candidates
+            ),
             yardstick,
         ),
         explanations(line_up, outcomes, yardstick),
@@ -151,7 +174,7 @@ def _measured(
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(
         dataset=provenance.dataset_facts(dataset),
-        split=provenance.split_facts(held, run.seed),
+        split=provenance.split_facts(held, run.seed, candidates),
         models=results,
         primary=primary,
         comparisons=compared,
@@ -159,7 +182,7 @@ def _measured(
         sample=provenance.examples(dataset, held.test, outcomes, run),
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
-        notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
+        notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
         queries=kept(yardstick, columns, ratings, primary, user_ids=asked.user_ids),
     )
 
@@ -173,37 +196,6 @@ def _with(
         name: result.model_copy(update={"metrics": {**result.metrics, **added[name]}})
         for name, result in results.items()
     }
-
-
-def _checked(ks: Sequence[int]) -> tuple[int, ...]:
-    """Return the cuts, ascending and once each, or refuse them before hours of work."""
-    for k in ks:
-        if isinstance(k, bool) or int(k) != k or k < 1:
-            raise RequestError(
-                f"evaluate: k = {k!r}: lists are cut at whole numbers of at least 1, such as 10"
-            )
-    if not ks:
-        raise RequestError("evaluate: no k is given: name where lists are cut, such as 5, 10, 20")
-    return tuple(sorted({int(k) for k in ks}))
-
-
-def _ratings(line_up: LineUp, yardstick: Yardstick) -> dict[str, RatingErrors]:
-    """Return the errors of every reported model that predicts ratings, where the data have them."""
-    found: dict[str, RatingErrors] = {}
-    if not yardstick.train.has_ratings:
-        return found
-    for name in line_up.reported:
-        fused = line_up.fusions.get(name)
-        if fused is not None:
-            able, ground, model = fused.blend.predicts, fused.ground, fused.blend
-            errors = rating_errors(model, ground.test, yardstick.run) if able else None
-        else:
-            one = line_up.contenders[name]
-            able = one.scorer.capabilities.predicts
-            errors = rating_errors(one.scorer, one.ground.test, yardstick.run) if able else None
-        if errors is not None:
-            found[name] = errors
-    return found
 
 
 def _result(

@@ -6,14 +6,18 @@ from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
+EVERYTHING_COMPETES = "Every item of the catalogue competes, less those the user already had."
+
 SPLITS = {
     "last-out": "Each user's last item is the one to find, the one before it chose the settings, and models "
-    "learnt from the rest. Every item of the catalogue competes, less those the user already had.",
+    f"learnt from the rest. {EVERYTHING_COMPETES}",
     "temporal": "One moment cuts training from test for everybody: nothing later was known to a model.",
     "random": "A random share of each user's interactions was held out, whatever its time.",
     "users": "Some users were held out altogether; part of their history is given, the rest is to be found.",
+    "cold-users": "Some users were held out altogether, as if they came now: at most their first events are given.",
     "cold-items": "Some items were held out of training altogether: only what they are, such as their "
     "text, can find them.",
+    "replay": "Everything until a moment was known, what came until the next was to be found, window by window.",
     "predefined": "The dataset's own files say which interactions are held out.",
 }
 
@@ -34,6 +38,15 @@ COARSE = frozenset(
     {"novelty", "category_entropy", "exposure_entropy", "average_popularity", "popularity_lift"}
 )
 """Metrics whose first two decimals say enough."""
+
+
+def protocol(results: EvaluationResults) -> str:
+    """Say how the data were split, and what targets competed with."""
+    text = SPLITS.get(str(results.split.get("kind")), "")
+    if "candidates" not in results.split:
+        return text
+    drawn = results.split["candidates"]
+    return f"{text.replace(EVERYTHING_COMPETES, '').strip()} Targets competed with a sample of items alone ({drawn})."
 
 
 def segment_title(name: str) -> str:
@@ -214,7 +227,7 @@ def summary(results: EvaluationResults) -> list[str]:
         return ["No model has a figure on the metric that decides."]
     model, metric = results.models[name], primary_of(results)
     lines = [_headline(results, name, metric), _against_next(results, name, metric)]
-    lines += [_reached(model), _weakest(model, metric), _catalogue(model)]
+    lines += [_reached(model, bool(results.rounds)), _weakest(model, metric), _catalogue(model)]
     return [line for line in lines if line]
 
 
@@ -238,16 +251,19 @@ def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
     found = versus(results, name, other) if other else None
     if other is None or found is None or found.difference is None:
         return ""
-    return f"Against the best of the others, {other}: {verdict(metric, found)}."
+    rival = f"the best of the others, {other}" if results.split.get("kind") != "replay" else other
+    return f"Against {rival}: {verdict(metric, found)}."
 
 
-def _reached(model: ModelResult) -> str:
-    """Say what the hit rate means for people."""
+def _reached(model: ModelResult, rounds: bool = False) -> str:
+    """Say what the hit rate means for people, who may be asked in several rounds."""
     for name in ("hit_rate@10", *model.metrics):
         estimate = model.metrics.get(name)
         if name.startswith("hit_rate@") and estimate is not None and estimate.value is not None:
             people = f"{estimate.value * model.users:,.0f} of {model.users:,} users"
-            if model.users > 1000:  # a small count is not blown up, a large one is made easy to grasp
+            if (
+                model.users > 1000 or rounds
+            ):  # a small count is not blown up, a large one is made easy to grasp
                 people = f"{1000 * estimate.value:,.0f} of 1,000 users"
             return (
                 f"{people} find an item they went on to choose among the first {name_and_k(name)[1]} shown."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fuserec.encoders.features import tags_of
+from fuserec.errors import RequestError
 from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.metrics.families import Known
 from fuserec.metrics.graded import HIGHEST, grades
@@ -21,11 +23,31 @@ if TYPE_CHECKING:
     from fuserec.encoders.features import ItemFeatures
     from fuserec.run import RunOptions
 
+
 FloatArray = npt.NDArray[np.float64]
 Columns = dict[str, FloatArray]
 """Values per query (n,) by the name of their metric; NaN where a query has none."""
 
 MAIN_K = 10
+
+
+def deciding(ks: Sequence[int]) -> tuple[tuple[int, ...], str]:
+    """Return the cuts, ascending and once each, and the metric that decides; refuse cuts before hours of work.
+
+    Raises
+    ------
+    RequestError
+        Where a k is not a whole number of at least 1, or none is given.
+    """
+    for k in ks:
+        if isinstance(k, bool) or int(k) != k or k < 1:
+            raise RequestError(
+                f"evaluate: k = {k!r}: lists are cut at whole numbers of at least 1, such as 10"
+            )
+    if not ks:
+        raise RequestError("evaluate: no k is given: name where lists are cut, such as 5, 10, 20")
+    cuts = tuple(sorted({int(k) for k in ks}))
+    return cuts, f"ndcg@{MAIN_K if MAIN_K in cuts else max(cuts)}"
 
 
 @dataclass(frozen=True)
