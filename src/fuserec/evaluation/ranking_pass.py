@@ -40,6 +40,8 @@ class Outcome:
     counts : int32 (n,)
     score_s : float
         Seconds of scoring all queries; for a fusion those of its parts and of combining them.
+    scores : float32 (n, max k), optional
+        The score of each place of ``lists``.
     """
 
     ranks: np.ndarray
@@ -48,6 +50,7 @@ class Outcome:
     lists: np.ndarray
     counts: np.ndarray
     score_s: float
+    scores: np.ndarray | None = None
 
 
 def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outcome]:
@@ -77,8 +80,10 @@ class _Record:
 
     def outcome(self) -> Outcome:
         """Join the chunks."""
-        ranks, answered, n_candidates, lists, counts = map(np.concatenate, zip(*self.pieces, strict=True))
-        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s)
+        ranks, answered, n_candidates, lists, counts, scores = map(
+            np.concatenate, zip(*self.pieces, strict=True)
+        )
+        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s, scores)
 
 
 @dataclass
@@ -143,9 +148,9 @@ class _Pass:
         visible, threads = self._visible(scores), self.run.threads
         exclude = piece.queries.seen()
         ranks, candidates = target_ranks(visible, exclude, (piece.indptr, piece.items), threads)
-        lists, _, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
+        lists, values, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
         answered = np.isfinite(visible[piece.rows, piece.items])
-        self._records[name].pieces.append((ranks, answered, candidates, lists, counts))
+        self._records[name].pieces.append((ranks, answered, candidates, lists, counts, values))
 
     def _visible(self, scores: Scores) -> np.ndarray:
         """Return the scores, minus infinity where the model abstains; the scorer's array stays as it is."""

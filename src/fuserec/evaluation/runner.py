@@ -16,6 +16,8 @@ from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.curves import Plotter
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
@@ -108,12 +110,16 @@ def _measured(
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
     primary = f"ndcg@{PRIMARY_K if PRIMARY_K in cuts else max(cuts)}"
     ratings = _ratings(line_up, yardstick)
+    plotter = Plotter(yardstick, PRIMARY_K if PRIMARY_K in cuts else max(cuts))
     results: dict[str, ModelResult] = {}
     columns: dict[str, Columns] = {}
     for done, (name, outcome) in enumerate(outcomes.items()):
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
+        fused = line_up.fusions.get(name)
+        drawn = plotter.of_model(outcome, fused.blend.probability if fused else None)
+        results[name] = results[name].model_copy(update={"curves": drawn})
     references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
     compared = comparisons(columns, ratings, references, yardstick, primary)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
@@ -124,7 +130,9 @@ def _measured(
         primary=primary,
         comparisons=compared,
         weights=provenance.weights(line_up),
-        sample=provenance.examples(dataset, held.test, outcomes, run),
+        sample=examples(dataset, line_up, outcomes, columns, primary, run),
+        curves=plotter.of_people(),
+        made=provenance.today(),
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
         notes=[*provenance.notes(held, dataset), *leaks, *line_up.notes],
