@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
+from fuserec.cli.report import InLanguage
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
@@ -50,6 +51,7 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Write a report (HTML).")] = None,
+    language: InLanguage = "en",
     resumable: Checkpoints = None,
     track: Track = None,
     format: Format = "folder",
@@ -76,7 +78,9 @@ def evaluate(
     from fuserec.evaluation.report import write_html
     from fuserec.evaluation.results import write_json
     from fuserec.evaluation.runner import evaluate as measure
+    from fuserec.evaluation.texts import texts_in
 
+    texts_in(language)  # refused before hours of work
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
     with (
@@ -94,7 +98,7 @@ def evaluate(
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:
-        write_html(results, report)
+        write_html(results, report, language)
     if printed:
         sys.stdout.write(results.to_json())
         return

@@ -154,6 +154,4 @@ class _Showing:
             model, ground = self.line_up.contenders[name].scorer, self.line_up.contenders[name].ground
         one = ground.test.queries.take(np.array([row]))
         rows = model.evidence(one, items[None, :])[0]
-        return [
-            {language: reason(found, self._titles, language) for language in LANGUAGES} for found in rows
-        ]
+        return [{language: reason(found, self._titles, language) for language in LANGUAGES} for found in rows]

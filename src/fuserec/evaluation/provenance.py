@@ -14,7 +14,7 @@ from fuserec.evaluation.results import DatasetFacts
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
-    from fuserec.data.splits import Holdout, Split
+    from fuserec.data.splits import Split
     from fuserec.evaluation.contenders import Entry, Fused, LineUp
     from fuserec.run import RunOptions
 
