@@ -13,8 +13,10 @@ from fuserec.evaluation.plots import Axis, axis
 from fuserec.evaluation.results import Curve
 from fuserec.evaluation.tables import ranked, table
 
-MOST = 7
-"""Curves of so many models can be told apart."""
+COLOURS = ("own", "c1", "c2", "c3", "c5", "c6", "c7")
+"""Of the leading model and of the others; so many curves can be told apart."""
+
+MOST = len(COLOURS)
 
 ROOTS = tuple(math.sqrt(share) for share in (0.0, 0.02, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0))
 """Where a stretched axis is labelled."""
@@ -41,11 +43,10 @@ def _models(page: Page, name: str, dots: bool) -> list[Line]:
         it: page.results.models[it].curves[name] for it in order if name in page.results.models[it].curves
     }
     kept = {it: curve for it, curve in found.items() if curve.x}
-    return [
-        Line(it, curve, "own" if it == page.lead else f"c{at}", dots)
-        for at, (it, curve) in enumerate(kept.items())
-        if at < MOST
-    ]
+    own = [it for it in kept if it == page.lead]
+    rest = [it for it in kept if it != page.lead][: MOST - 1]
+    colours = dict(zip(rest, COLOURS[1:], strict=False)) | dict.fromkeys(own, COLOURS[0])
+    return [Line(it, kept[it], colours[it], dots) for it in (*own, *rest)]
 
 
 def _popularity(page: Page) -> Html | None:
