@@ -104,6 +104,26 @@ def test_it_opens_offline_without_a_complaint_and_fits_the_screen(browser, repor
         assert outside == []
 
 
+def test_long_names_and_titles_break_nothing(browser, fixed, tmp_path):
+    long = "a" * 90
+    models = {f"{name}-{long}": model for name, model in fixed.models.items()}
+    models |= {f"{name} {at} {long}": model for name, model in fixed.models.items() for at in range(2)}
+    user = fixed.sample[0]
+    item = user.lists["fused"][0].model_copy(update={"title": long * 4, "reasons": {"en": long * 3}})
+    lists = {name: [item] * 5 for name in models}
+    sample = [user.model_copy(update={"lists": lists, "history": [long * 3], "user_id": long * 2})]
+    data = fixed.dataset.model_copy(update={"name": long * 3})
+    told = {"configuration": {long: long * 4}, "environment": {long * 2: long * 2}, "notes": [long * 3]}
+    weights = {f"{long}: short": {f"part {at} {long}": 0.1 for at in range(9)}}
+    changed = {"models": models, "sample": sample, "dataset": data, "weights": weights, "comparisons": []}
+    write_html(fixed.model_copy(update=changed | told), tmp_path / "long.html")
+    for size in SIZES.values():
+        with Visit(browser, tmp_path / "long.html", size) as page:
+            page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+            width, room = widths(page)
+            assert width <= room
+
+
 def test_it_works_without_javascript(browser, english):
     with Visit(browser, english, java_script_enabled=False) as page:
         assert page.locator(".panel1 tr").first.is_visible() or page.locator(".panel1").first.is_visible()
@@ -133,9 +153,10 @@ def assert_readable(page: Any) -> None:
     assert box["y"] >= 0
     assert box["x"] + box["width"] <= width
     assert box["y"] + box["height"] <= height
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    on_top = page.evaluate("([x, y]) => document.elementFromPoint(x, y)?.closest('.tip')?.id", list(middle))
-    assert on_top == shown.get_attribute("id")
+    for right, down in ((0.1, 0.2), (0.1, 0.8), (0.5, 0.5), (0.9, 0.8)):  # nothing lies over it
+        point = [box["x"] + right * box["width"], box["y"] + down * box["height"]]
+        on_top = page.evaluate("([x, y]) => document.elementFromPoint(x, y)?.closest('.tip')?.id", point)
+        assert on_top == shown.get_attribute("id")
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)

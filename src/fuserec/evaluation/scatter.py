@@ -21,8 +21,8 @@ class Point:
 
 
 _HEIGHT, _TOP = 300, 14
-_LABEL_HEIGHT, _LABEL_SHARE = 14, 2.1
-"""Height of a label in pixels, and width of one of its letters in percent of a narrow plot."""
+_LABEL_HEIGHT, _LABEL_SHARE, _LONGEST = 14, 2.1, 20
+"""Height of a label in pixels, width of one of its letters in percent of a narrow plot, and most letters."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,11 @@ def _point(point: Point, place: tuple[float, float], label: _Label) -> Html:
         line,
         element("circle", cx=0, cy=0, r=6 if point.strong else 5, class_="dot"),
         element(
-            "text", point.label, x=11 * side, y=label.lower + 4, text_anchor="end" if label.left else "start"
+            "text",
+            _shown(point.label),
+            x=11 * side,
+            y=label.lower + 4,
+            text_anchor="end" if label.left else "start",
         ),
         element("title", point.label),
         x=f"{x:.2f}%",
@@ -142,7 +146,7 @@ def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> l
     taken = [(x - 1.5, x + 1.5, y - 6, y + 6) for x, y in places]
     chosen: dict[int, _Label] = {}
     for at in sorted(range(len(points)), key=lambda index: (not points[index].strong, places[index][1])):
-        (x, y), width = places[at], _LABEL_SHARE * len(points[at].label) + 2
+        (x, y), width = places[at], _LABEL_SHARE * len(_shown(points[at].label)) + 2
         options = [
             _Label(left, lower) for lower in (0, -14, 14, -28, 28, -42, 42, -56, 56) for left in (False, True)
         ]
@@ -153,10 +157,16 @@ def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> l
             for index, box in enumerate(boxes)
             if _inside(box) and not any(_meet(box, it) for it in others)
         )
-        best = next(free, 0)
+        within = (index for index, box in enumerate(boxes) if _inside(box))
+        best = next(free, next(within, 0))
         chosen[at] = options[best]
         taken.append(boxes[best])
     return [chosen[at] for at in range(len(points))]
+
+
+def _shown(label: str) -> str:
+    """Return a label short enough to stand beside its point on a narrow screen."""
+    return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 
 
 _Box = tuple[float, float, float, float]
