@@ -73,15 +73,23 @@ def _chosen(
         wishes += [("gain", here & ~there), ("loss", there & ~here)]
     fewest = int(lengths.min())
     wishes.append(("short" if fewest else "cold", (lengths == fewest) & (fewest <= SHORT)))
-    near = np.abs(lengths - np.median(lengths)) <= 1
-    middle = np.nanquantile(values[lead], 0.5, method="lower") if np.isfinite(values[lead]).any() else np.nan
-    wishes.append(("typical", near & (values[lead] == middle)))
+    wishes.append(("typical", _middling(values[lead], lengths)))
     found: dict[str, int] = {}
     for why, wished in wishes:
         row = next((int(row) for row in drawn if wished[row] and int(row) not in found.values()), None)
         if row is not None:
             found[why] = row
     return found or {"": int(drawn[0])}
+
+
+def _middling(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return bool (n,): of the queries with a history of about median length, those with about the median figure."""
+    near = (np.abs(lengths - np.median(lengths)) <= 1) & np.isfinite(values)
+    if not near.any():
+        return near
+    away = np.where(near, np.abs(values - np.nanmedian(values)), np.inf)
+    middling: np.ndarray = away <= away.min() + 1e-9
+    return middling
 
 
 def _best_other(values: Mapping[str, np.ndarray], lead: str) -> str | None:
@@ -93,7 +101,8 @@ def _best_other(values: Mapping[str, np.ndarray], lead: str) -> str | None:
 def _found(outcome: Outcome, rows: np.ndarray, items: np.ndarray) -> np.ndarray:
     """Return bool (n,): whether what is shown of a list holds a target."""
     shown = (outcome.lists[rows, :LIST_LENGTH] == items[:, None]).any(axis=1)
-    return np.bincount(rows, weights=shown, minlength=len(outcome.lists)) > 0
+    found: np.ndarray = np.bincount(rows, weights=shown, minlength=len(outcome.lists)) > 0
+    return found
 
 
 @dataclass

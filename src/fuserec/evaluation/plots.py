@@ -181,7 +181,7 @@ def tick_labels(scale: Axis, write: Format, ticks: Sequence[float]) -> Html:
     return element("div", element("svg", labels, height=16, aria_hidden="true"), class_="bar ticks")
 
 
-def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> Html:
+def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str], write: Format) -> Html:
     """Draw one stacked bar per row: the share of each part of its positive total, with a legend."""
     colours = {part: f"c{at % 8}" for at, part in enumerate(parts)}
     legend = [element("span", element("i", class_=f"swatch {colours[part]}"), part) for part in parts]
@@ -191,7 +191,7 @@ def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> Htm
         start, marks = 0.0, []
         for part in parts:
             share = 100 * max(0.0, weights.get(part, 0.0)) / total if total > 0 else 0.0
-            marks.append(_share(part, share, start, colours[part]))
+            marks.append(_share(part, share, start, colours[part], write(share)))
             start += share
         drawn.append(
             element(
@@ -204,15 +204,15 @@ def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> Htm
     return join(element("div", legend, class_="legend"), element("div", drawn, class_="bars"))
 
 
-def _share(part: str, share: float, start: float, colour: str) -> Html | None:
+def _share(part: str, share: float, start: float, colour: str, figure: str) -> Html | None:
     """Draw one part of a stacked bar, with its figure where there is room."""
     if share <= 0:
         return None
     return element(
         "g",
-        element("title", f"{part}: {share:.0f} %"),
+        element("title", f"{part}: {figure}"),
         element("rect", x=f"{start:.2f}%", y=3, width=f"{share:.2f}%", height=22, class_=colour),
-        element("text", f"{share:.0f} %", x=f"{start + share / 2:.2f}%", y=18, text_anchor="middle")
+        element("text", figure, x=f"{start + share / 2:.2f}%", y=18, text_anchor="middle")
         if share >= 13
         else None,
     )

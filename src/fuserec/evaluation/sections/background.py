@@ -32,9 +32,8 @@ def weights(page: Page) -> Html | None:
     ]
     title = texts("figures")
     figures = element("details", element("summary", title), table(head, rows, "figures", label=title))
-    return page.section(
-        "weights", texts("weights.title"), shares(named, parts), figures, lead=texts("weights.lead")
-    )
+    drawn = shares(named, parts, lambda share: texts("percent", value=f"{share:.0f}"))
+    return page.section("weights", texts("weights.title"), drawn, figures, lead=texts("weights.lead"))
 
 
 def cost(page: Page) -> Html:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import cast, get_args
+from typing import get_args
 
 from fuserec.errors import RequestError, nearest
 from fuserec.evaluation.texts import chinese, chinese_metrics, english
@@ -113,4 +113,4 @@ def texts_in(language: str) -> Texts:
     if language not in LANGUAGES:
         known = " or ".join(LANGUAGES)
         raise RequestError(f"language {language!r}{nearest(language, LANGUAGES)}: a report is in {known}")
-    return {"en": ENGLISH, "zh": CHINESE}[cast("Language", language)]
+    return {"en": ENGLISH, "zh": CHINESE}[language]
