@@ -209,6 +209,38 @@ def test_a_difference_within_chance_is_called_so(results):
     assert "beats" not in said
 
 
+class Further(Difference):
+    """A difference that carries more than its interval, as comparisons may."""
+
+    p_holm = 0.2
+    effect = -0.31
+    above = 0.25
+
+
+def test_what_a_comparison_carries_further_is_shown_and_counts(results):
+    clear = Further(-0.01, -0.02, -0.005, 0.001, 9)
+    plain = Comparison(
+        metric="ndcg@10", reference="fused", models={"als": Difference(-0.01, -0.02, -0.005, 0.001, 9)}
+    )
+    richer = plain.model_copy(update={"models": {"als": clear}})
+    with_plain = words(to_html(results.model_copy(update={"comparisons": [plain]})))
+    with_more = words(to_html(results.model_copy(update={"comparisons": [richer]})))
+    assert "▼ clearly worse" in with_plain
+    assert "p, corrected" not in with_plain
+    for piece in (
+        "p, corrected",
+        "0.200",
+        "Effect size",
+        "−0.31",
+        "Users higher",
+        "25.0 %",
+        "≈ within chance",
+    ):
+        assert piece in with_more, piece
+    assert "▼ clearly worse" not in with_more  # the corrected p-value decides
+    assert "Users lower" not in with_more
+
+
 def test_a_fusion_that_loses_is_not_called_best(results):
     models = dict(results.models)
     models["cooccurrence"] = models["cooccurrence"].model_copy(

@@ -4,6 +4,7 @@ import re
 import string
 from html import unescape
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,6 +18,7 @@ from fuserec.evaluation.texts.chinese import NAMES, NOTES
 from fuserec.evaluation.texts.chinese_metrics import METRICS
 from fuserec.evaluation.texts.english import TEXTS
 from fuserec.metrics import DEFINITIONS
+from fuserec.metrics.definitions import Family
 
 SOURCE = Path(fuserec.evaluation.__file__).parent
 
@@ -107,6 +109,10 @@ def test_reasons_are_in_the_language_of_the_report(fixed):
     assert "Because of “Aloe Vera Gel”." in said(fixed, "en")
     assert "因为您关注过“Aloe Vera Gel”。" in said(fixed, "zh")
     assert "Because of" not in said(fixed, "zh")
+
+
+def test_every_family_of_metrics_has_its_name():
+    assert {f"family.{family}" for family in get_args(Family)} <= TEXTS.keys()
 
 
 def test_names_of_several_configurations_keep_what_stands_before():

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from fuserec.evaluation.results import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fuserec.evaluation.ranking_pass import Outcome
     from fuserec.evaluation.yardstick import Yardstick
 
@@ -48,23 +46,14 @@ class Plotter:
         counts = self.yardstick.train.item_counts
         return {LORENZ: lorenz(counts), POPULARITY: self._by_popularity(counts)}
 
-    def of_model(
-        self, outcome: Outcome, probability: Callable[[np.ndarray], np.ndarray] | None = None
-    ) -> dict[str, Curve]:
-        """Return the curves of one model.
-
-        Parameters
-        ----------
-        outcome : Outcome
-        probability : callable, optional
-            Makes scores to probabilities; without it there is no calibration to look at.
-        """
+    def of_model(self, outcome: Outcome) -> dict[str, Curve]:
+        """Return the curves of one model; calibration where it gives probabilities."""
         shown = np.arange(min(self.k, outcome.lists.shape[1])) < outcome.counts[:, None]
         lists = outcome.lists[:, : self.k]
         exposure = np.bincount(lists[shown], minlength=self.yardstick.train.n_items)
         found = {LORENZ: lorenz(exposure), POPULARITY: self._by_popularity(exposure)}
-        if probability is not None and outcome.scores is not None and shown.any():
-            told = probability(outcome.scores[:, : self.k][shown])
+        if outcome.probabilities is not None and shown.any():
+            told = outcome.probabilities[:, : self.k][shown]
             found[CALIBRATION] = calibration(told, self._hits(lists)[shown])
         return found
 

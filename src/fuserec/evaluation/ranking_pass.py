@@ -40,8 +40,8 @@ class Outcome:
     counts : int32 (n,)
     score_s : float
         Seconds of scoring all queries; for a fusion those of its parts and of combining them.
-    scores : float32 (n, max k), optional
-        The score of each place of ``lists``.
+    probabilities : float32 (n, max k) or None
+        Of each item shown, that it is the one taken, 0 after the end; None for a model that gives none.
     """
 
     ranks: np.ndarray
@@ -50,7 +50,7 @@ class Outcome:
     lists: np.ndarray
     counts: np.ndarray
     score_s: float
-    scores: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
 
 
 def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outcome]:
@@ -80,10 +80,10 @@ class _Record:
 
     def outcome(self) -> Outcome:
         """Join the chunks."""
-        ranks, answered, n_candidates, lists, counts, scores = map(
-            np.concatenate, zip(*self.pieces, strict=True)
-        )
-        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s, scores)
+        joined = [np.concatenate(column) for column in zip(*self.pieces, strict=True)]
+        ranks, answered, n_candidates, lists, counts = joined[:5]
+        chances = joined[5] if len(joined) > 5 else None
+        return Outcome(ranks, answered, n_candidates, lists, counts, self.score_s, chances)
 
 
 @dataclass
@@ -150,7 +150,11 @@ class _Pass:
         ranks, candidates = target_ranks(visible, exclude, (piece.indptr, piece.items), threads)
         lists, values, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
         answered = np.isfinite(visible[piece.rows, piece.items])
-        self._records[name].pieces.append((ranks, answered, candidates, lists, counts, values))
+        kept: tuple[np.ndarray, ...] = (ranks, answered, candidates, lists, counts)
+        if name in self.fusions:
+            chances = np.where(lists >= 0, self.fusions[name].blend.probability(values), 0)
+            kept = (*kept, chances.astype(np.float32))
+        self._records[name].pieces.append(kept)
 
     def _visible(self, scores: Scores) -> np.ndarray:
         """Return the scores, minus infinity where the model abstains; the scorer's array stays as it is."""

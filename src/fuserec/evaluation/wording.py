@@ -31,7 +31,7 @@ SEGMENTS = {
 def segment_title(name: str, texts: Texts = ENGLISH) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
     told = texts.name("segment", name)
-    return SEGMENTS.get(name, name) if told == name else told
+    return SEGMENTS.get(name, name.removeprefix("group:")) if told == name else told
 
 
 def metric_title(metric: str, texts: Texts = ENGLISH) -> str:

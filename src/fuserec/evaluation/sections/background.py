@@ -11,7 +11,8 @@ from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.plots import shares
 from fuserec.evaluation.tables import ranked, table
-from fuserec.metrics import DEFINITIONS, name_and_k
+from fuserec.evaluation.texts import base_name
+from fuserec.metrics import DEFINITIONS
 
 
 def weights(page: Page) -> Html | None:
@@ -70,7 +71,7 @@ def about(page: Page) -> Html:
     }
     split = {texts.name("fact", name): _fact(value) for name, value in results.split.items()}
     environment = {texts.name("fact", name): value for name, value in results.environment.items()}
-    used = dict.fromkeys(name_and_k(name)[0] for model in results.models.values() for name in model.metrics)
+    used = dict.fromkeys(base_name(name) for model in results.models.values() for name in model.metrics)
     terms = {texts.title(name): wording.meaning(name, texts) for name in DEFINITIONS if name in used}
     configuration = (
         element(

@@ -13,14 +13,20 @@ from fuserec.metrics import definition
 MARKS = {"better": "▲", "worse": "▼", "chance": "≈", "differs": "◆"}
 """Signs of the verdicts on a difference."""
 
-EXTRAS = {"adjusted": ("p_adjusted", "p_holm", "adjusted_p"), "effect": ("effect_size", "effect", "d")}
-"""What a difference may carry beside its interval, by what it is called there."""
+EXTRAS = {
+    "adjusted": "p_holm",
+    "effect": "effect",
+    "above": "above",
+    "below": "below",
+    "detectable": "detectable",
+}
+"""What a difference may carry beside its interval: column of the table, and what it is called there."""
 
 
 def extra(found: Difference, kind: str) -> float | None:
     """Return a further figure of a difference, where it has it."""
-    values = (getattr(found, name, None) for name in EXTRAS[kind])
-    return next((float(value) for value in values if isinstance(value, int | float)), None)
+    value = getattr(found, EXTRAS[kind], None)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def verdict(page: Page, metric: str, found: Difference) -> str:
@@ -99,12 +105,13 @@ def _differences(page: Page, lead: str) -> Html | None:
     ]
     alpha = f"{1 - page.results.level:.2g}"
     corrected = page.texts("differences.corrected", alpha=alpha) if "adjusted" in kinds else ""
-    told = page.texts("differences.lead", lead=lead, level=page.level, corrected=corrected)
+    told = [page.texts("differences.lead", lead=lead, level=page.level, corrected=corrected)]
+    told += [page.texts("differences.further")] if "effect" in kinds else []
     title = page.texts("differences", lead=lead)
     return element(
         "details",
         element("summary", title),
-        element("p", told, class_="lead"),
+        element("p", page.texts("sentence_join").join(told), class_="lead"),
         table(head, rows, "figures", label=title),
     )
 
@@ -117,20 +124,27 @@ def _cells(page: Page, metric: str, found: Difference, kinds: list[str]) -> list
         for end in (found.low, found.high)
         if end is not None
     ]
-    adjusted, effect = extra(found, "adjusted"), extra(found, "effect")
-    further = {
-        "adjusted": "–" if adjusted is None else f"{adjusted:.3f}",
-        "effect": "–" if effect is None else f"{effect:+.2f}".replace("-", "−"),
-    }
-    kind = verdict(page, metric, found)
+    said = verdict(page, metric, found)
     values = [
         page.signed(metric, found),
         " … ".join(ends) or "–",
         "–" if found.p is None else f"{found.p:.3f}",
-        *(further[name] for name in kinds),
+        *(_further(page, metric, found, kind) for kind in kinds),
         f"{found.users:,}",
     ]
     return [
         *(element("td", value) for value in values),
-        element("td", f"{MARKS[kind]} {texts(f'verdict.{kind}')}", class_=kind),
+        element("td", f"{MARKS[said]} {texts(f'verdict.{said}')}", class_=said),
     ]
+
+
+def _further(page: Page, metric: str, found: Difference, kind: str) -> str:
+    """Write what a difference carries beside its interval."""
+    value = extra(found, kind)
+    if value is None:
+        return "–"
+    if kind in ("above", "below"):
+        return page.share(value)
+    if kind == "detectable":
+        return page.figure(metric, value)
+    return f"{value:.3f}" if kind == "adjusted" else f"{value:+.2f}".replace("-", "−")

@@ -9,6 +9,7 @@ from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.sections.decides import MARKS, verdict
 from fuserec.evaluation.tables import NOTHING, cell, framed, ranked
+from fuserec.evaluation.texts import base_name
 from fuserec.metrics import DEFINITIONS, definition, name_and_k
 
 OPEN = frozenset({"accuracy", "rating", "probability", "beyond"})
@@ -43,7 +44,7 @@ def by_family(page: Page) -> dict[str, list[str]]:
     """Return the metrics that any model has, by family, in the order of their definitions."""
     order = list(DEFINITIONS)
     present = {name for model in page.results.models.values() for name in model.metrics}
-    ordered = sorted(present, key=lambda it: (order.index(name_and_k(it)[0]), name_and_k(it)[1] or 0))
+    ordered = sorted(present, key=lambda it: (order.index(base_name(it)), name_and_k(it)[1] or 0))
     found: dict[str, list[str]] = {}
     for family in dict.fromkeys(it.family for it in DEFINITIONS.values()):
         names = [name for name in ordered if definition(name).family == family]

@@ -54,6 +54,8 @@ TEXTS: dict[str, str] = {
     "differences": "Differences from {lead}, user by user",
     "differences.lead": "Positive means a higher figure than {lead}. Clear means that the {level} interval of the "
     "paired difference leaves out zero{corrected}.",
+    "differences.further": "Effect size: the mean difference in units of its spread over users. Detectable: the "
+    "smallest difference that so many users would have shown four times in five.",
     "differences.corrected": " and that the p-value corrected for several comparisons is below {alpha}",
     "col.model": "Model",
     "col.metric": "Metric",
@@ -62,6 +64,9 @@ TEXTS: dict[str, str] = {
     "col.p": "p",
     "col.adjusted": "p, corrected",
     "col.effect": "Effect size",
+    "col.above": "Users higher",
+    "col.below": "Users lower",
+    "col.detectable": "Detectable",
     "col.users": "Users",
     "col.verdict": "Verdict",
     "verdict.better": "clearly better",
@@ -130,7 +135,9 @@ TEXTS: dict[str, str] = {
     "family.fairness": "Fairness",
     "family.information": "Information",
     "family.ethics": "Ethics",
+    "family.stability": "Stability",
     "family.text": "Text quality",
+    "by_column": "{title} ({column})",
     # weights and cost
     "weights.title": "What the fusion trusts",
     "weights.lead": "How much each part is trusted, by kind of query; learnt on validation data.",
