@@ -84,7 +84,7 @@ def _chosen(
 
 def _middling(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return bool (n,): of the queries with a history of about median length, those with about the median figure."""
-    near = (np.abs(lengths - np.median(lengths)) <= 1) & np.isfinite(values)
+    near: np.ndarray = (np.abs(lengths - np.median(lengths)) <= 1) & np.isfinite(values)
     if not near.any():
         return near
     away = np.where(near, np.abs(values - np.nanmedian(values)), np.inf)
