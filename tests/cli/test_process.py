@@ -37,6 +37,7 @@ def test_every_command_has_its_common_options(cli) -> None:
         "doctor",
         "fit",
         "evaluate",
+        "report",
         "recommend",
         "similar",
         "search",

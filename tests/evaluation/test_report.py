@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from fuserec.evaluation import markup, plots, wording
+from fuserec.evaluation import curves, markup, plots, scatter, wording
 from fuserec.evaluation.report import terminal_table, to_html, write_html
 from fuserec.evaluation.results import (
     Comparison,
@@ -61,15 +61,16 @@ def words(text: str) -> str:
 def assert_harmless(page: Page) -> None:
     tags = {tag for tag, _ in page.elements}
     assert tags.isdisjoint(
-        {"script", "img", "link", "iframe", "object", "embed", "a", "form", "base", "image", "use"}
+        {"script", "img", "link", "iframe", "object", "embed", "form", "base", "image", "use"}
     )
     for _, attributes in page.elements:
-        assert attributes.keys().isdisjoint({"src", "href", "xlink:href", "srcset", "style", "action"})
+        assert attributes.keys().isdisjoint({"src", "xlink:href", "srcset", "style", "action"})
+        assert (attributes.get("href") or "#").startswith("#")
         assert not [name for name in attributes if name.startswith("on")]
 
 
 def test_docstring_examples():
-    for module in (markup, plots):
+    for module in (curves, markup, plots, scatter):
         result = doctest.testmod(module)
         assert result.attempted >= 1
         assert result.failed == 0
@@ -88,7 +89,7 @@ def test_the_page_says_what_was_found(results):
     said = words(to_html(results))
     for piece in (
         "fused is best: NDCG@10 0.0636 (95 % interval 0.0611–0.0661), over 22,363 users.",
-        "beats the best single part, cooccurrence, by 0.0124 (p ≤ 0.001)",
+        "beats the best of the others, cooccurrence, by 0.0124 (p ≤ 0.001)",
         "105 of 1,000 users",
         "items never seen in training: NDCG@10 0.0191 (138 users)",
         "Each user's last item is the one to find",
@@ -188,7 +189,7 @@ def test_errors_are_points_and_lower_is_better(results):
     )
     said = words(to_html(rated))
     assert "item-knn is best: RMSE 0.9050" in said
-    assert "beats the best single part, svd, by 0.0050" in said
+    assert "beats the best of the others, svd, by 0.0050" in said
     order = list(re.findall(r"item-knn|user-knn|svd", printed(rated)))
     assert order == ["item-knn", "svd", "user-knn"]
     bars = [
@@ -208,6 +209,38 @@ def test_a_difference_within_chance_is_called_so(results):
     assert "beats" not in said
 
 
+class Further(Difference):
+    """A difference that carries more than its interval, as comparisons may."""
+
+    p_holm = 0.2
+    effect = -0.31
+    above = 0.25
+
+
+def test_what_a_comparison_carries_further_is_shown_and_counts(results):
+    clear = Further(-0.01, -0.02, -0.005, 0.001, 9)
+    plain = Comparison(
+        metric="ndcg@10", reference="fused", models={"als": Difference(-0.01, -0.02, -0.005, 0.001, 9)}
+    )
+    richer = plain.model_copy(update={"models": {"als": clear}})
+    with_plain = words(to_html(results.model_copy(update={"comparisons": [plain]})))
+    with_more = words(to_html(results.model_copy(update={"comparisons": [richer]})))
+    assert "▼ clearly worse" in with_plain
+    assert "p, corrected" not in with_plain
+    for piece in (
+        "p, corrected",
+        "0.200",
+        "Effect size",
+        "−0.31",
+        "Users higher",
+        "25.0 %",
+        "≈ within chance",
+    ):
+        assert piece in with_more, piece
+    assert "▼ clearly worse" not in with_more  # the corrected p-value decides
+    assert "Users lower" not in with_more
+
+
 def test_a_fusion_that_loses_is_not_called_best(results):
     models = dict(results.models)
     models["cooccurrence"] = models["cooccurrence"].model_copy(
@@ -218,7 +251,7 @@ def test_a_fusion_that_loses_is_not_called_best(results):
     )
     said = words(to_html(results.model_copy(update={"models": models, "comparisons": [ahead]})))
     assert "fused reaches NDCG@10 0.0636" in said
-    assert "falls behind the best single part, cooccurrence" in said
+    assert "falls behind the best of the others, cooccurrence" in said
 
 
 def test_the_file_is_written_whole(results, tmp_path):
@@ -269,15 +302,15 @@ def test_long_names_and_markup_do_not_break_the_terminal_table(results):
 
 
 def test_labels_of_a_scatter_do_not_overlap():
-    points = [plots.Point(f"model-{at}", 0.5 + at / 1000, 0.5 + at / 1000) for at in range(6)]
+    points = [scatter.Point(f"model-{at}", 0.5 + at / 1000, 0.5 + at / 1000) for at in range(6)]
     places = [(50 + at / 10, 150 - at / 10) for at in range(6)]
-    labels = plots._labels(points, places)
+    labels = scatter._labels(points, places)
     boxes = [
-        plots._box(label, x, y, plots._LABEL_SHARE * 7 + 2)
+        scatter._box(label, x, y, scatter._LABEL_SHARE * 7 + 2)
         for label, (x, y) in zip(labels, places, strict=True)
     ]
     for at, box in enumerate(boxes):
-        assert not any(plots._meet(box, other) for other in boxes[:at])
+        assert not any(scatter._meet(box, other) for other in boxes[:at])
 
 
 @pytest.mark.parametrize("values", [[0.0], [0.0633, 0.01], [3.0, -2.0], [1e-9], [1e12], [5.0, 5.0]])
@@ -297,7 +330,7 @@ def test_segments_of_errors_share_an_axis_that_holds_every_interval(results):
         metrics={"rmse": Estimate(0.92)}, segments={"query:short": segment, "query:long": other}, users=18
     )
     text = to_html(results.model_copy(update={"models": {"svd": model}, "primary": "rmse"}))
-    plots_ = text[text.index('id="segments"') : text.index('id="cost"')]
+    plots_ = text[text.index('id="segments"') : text.index('id="metrics"')]
     ends = [float(value) for value in re.findall(r'class="tick">([\d.]+)<', plots_)]
     assert min(ends) <= 0.7
     assert max(ends) >= 1.3

@@ -22,7 +22,7 @@ def test_json_has_the_published_shape(results):
         "simulated": False,
     }
     fused = data["models"]["fused"]
-    assert set(fused) == {"metrics", "segments", "fit_s", "score_s", "peak_mb", "users"}
+    assert set(fused) == {"metrics", "segments", "fit_s", "score_s", "peak_mb", "users", "curves"}
     assert set(fused["metrics"]["recall@10"]) == {"value", "low", "high"}
     assert fused["metrics"]["coverage@10"]["low"] is None
     cold = fused["segments"]["target:cold"]

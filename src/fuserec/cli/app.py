@@ -21,6 +21,7 @@ from fuserec.cli.language import tune as tune_encoder
 from fuserec.cli.leaks import leaks
 from fuserec.cli.models import models
 from fuserec.cli.questions import ask
+from fuserec.cli.report import report
 from fuserec.cli.tune import tune
 
 TRY, DATA, LEARN, ASK, KEEP = "Try", "Data", "Learn and measure", "Ask", "Keep up to date"
@@ -44,6 +45,7 @@ app.add_typer(data, name="data", rich_help_panel=DATA)
 app.command(rich_help_panel=LEARN)(fit)
 app.command(rich_help_panel=LEARN)(evaluate)
 app.command(rich_help_panel=LEARN)(compare)
+app.command(rich_help_panel=LEARN)(report)
 app.command(rich_help_panel=LEARN)(tune)
 app.command(rich_help_panel=ASK)(recommend)
 app.command(rich_help_panel=ASK)(similar)

@@ -14,6 +14,7 @@ from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.compare import show as show_comparison
 from fuserec.cli.measuring import Between, Measuring, ReplayWindows, together
 from fuserec.cli.protocol import Folds, Given, GivenEvents, Options, Share, Split, Targets
+from fuserec.cli.report import InLanguage
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
@@ -82,6 +83,7 @@ def evaluate(
     user_ids: Annotated[
         bool, typer.Option("--user-ids", help="Keep user ids in the JSON, so that `compare` can name users.")
     ] = False,
+    language: InLanguage = "en",
     resumable: Checkpoints = None,
     track: Track = None,
     format: Format = "folder",
@@ -102,7 +104,9 @@ def evaluate(
     from fuserec.evaluation.candidates import Candidates
     from fuserec.evaluation.report import write_html
     from fuserec.evaluation.results import write_json
+    from fuserec.evaluation.texts import texts_in
 
+    texts_in(language)  # refused before hours of work
     options = Options(split, share, given, given_events, targets, folds)
     drawn = Candidates.parse(candidates)
     configs = _configurations(config or (), track)
@@ -120,7 +124,7 @@ def evaluate(
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:
-        write_html(results, report)
+        write_html(results, report, language)
     if printed:
         sys.stdout.write(results.to_json())
         return

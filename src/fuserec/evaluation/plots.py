@@ -36,16 +36,6 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Point:
-    """One labelled point of a scatter plot."""
-
-    label: str
-    x: float
-    y: float
-    strong: bool = False
-
-
-@dataclass(frozen=True)
 class Axis:
     """A linear axis with round ticks.
 
@@ -94,6 +84,7 @@ def bars(
     scale: Axis | None = None,
     dots: bool = False,
     narrow: bool = False,
+    missing: str = "no value",
 ) -> Html:
     """Draw rows of a label, a bar with its interval, and the figure; rows without a figure say so.
 
@@ -109,24 +100,26 @@ def bars(
         Draw points on an axis that need not start at 0 (for errors, where bars would hide what differs).
     narrow : bool
         Lower rows, and labels at the ends of the axis only.
+    missing : str
+        What stands where there is no figure.
     """
     shown = [part for row in rows for part in (row.value, row.low, row.high) if part is not None]
     scale = scale or axis(shown or [0.0], from_zero=not dots)
-    below = _ticks(scale, tick, (scale.ticks[0], scale.ticks[-1]) if narrow else scale.ticks)
-    return element(
-        "div", [_bar_row(row, write, scale, dots, 22 if narrow else 28) for row in rows], below, class_="bars"
-    )
+    below = tick_labels(scale, tick, (scale.ticks[0], scale.ticks[-1]) if narrow else scale.ticks)
+    height = 22 if narrow else 28
+    drawn = [_bar_row(row, write, scale, dots, height, missing) for row in rows]
+    return element("div", drawn, below, class_="bars")
 
 
-def _bar_row(row: Bar, write: Format, scale: Axis, dots: bool, height: int) -> Html:
+def _bar_row(row: Bar, write: Format, scale: Axis, dots: bool, height: int, missing: str) -> Html:
     """Draw one row."""
-    marks = [_vertical(scale.share(tick), "grid", height) for tick in scale.ticks]
+    marks = [upright(scale.share(tick), "grid", height) for tick in scale.ticks]
     if row.value is None:
-        marks.append(element("text", "no value", x=4, y=height // 2 + 4, class_="muted"))
+        marks.append(element("text", missing, x=4, y=height // 2 + 4, class_="muted"))
     else:
         marks.extend(_figure(row, row.value, scale, dots, height))
     figure = "–" if row.value is None else write(row.value)
-    told = figure if row.value is not None else "no value"
+    told = figure if row.value is not None else missing
     if row.low is not None and row.high is not None:
         told += f" [{write(row.low)}, {write(row.high)}]"
     return element(
@@ -168,135 +161,27 @@ def _figure(row: Bar, value: float, scale: Axis, dots: bool, height: int) -> lis
         marks.append(
             element("line", x1=f"{low:.2f}%", x2=f"{high:.2f}%", y1=middle, y2=middle, class_="whisker")
         )
-        marks.extend(_vertical(at, "whisker", middle + 4, middle - 4) for at in (low, high))
+        marks.extend(upright(at, "whisker", middle + 4, middle - 4) for at in (low, high))
     if dots:
         marks.append(element("circle", cx=f"{end:.2f}%", cy=middle, r=5, class_="dot"))
     return marks
 
 
-def _vertical(share: float, kind: str, stop: int, start: int = 0) -> Html:
+def upright(share: float, kind: str, stop: int, start: int = 0) -> Html:
     """Draw an upright line at a share of the width."""
     return element("line", x1=f"{share:.2f}%", x2=f"{share:.2f}%", y1=start, y2=stop, class_=kind)
 
 
-def _ticks(scale: Axis, write: Format, ticks: Sequence[float]) -> Html:
+def tick_labels(scale: Axis, write: Format, ticks: Sequence[float]) -> Html:
     """Draw the labels of an axis below a plot."""
-    labels = []
-    for tick in ticks:
-        share = scale.share(tick)
-        anchor = "start" if share < 1 else "end" if share > 99 else "middle"
-        labels.append(
-            element("text", write(tick), x=f"{share:.2f}%", y=12, text_anchor=anchor, class_="tick")
-        )
+    labels = [
+        element("text", write(tick), x=f"{scale.share(tick):.2f}%", y=12, text_anchor="middle", class_="tick")
+        for tick in ticks
+    ]
     return element("div", element("svg", labels, height=16, aria_hidden="true"), class_="bar ticks")
 
 
-_HEIGHT, _TOP = 300, 14
-_LABEL_HEIGHT, _LABEL_SHARE = 14, 2.1
-"""Height of a label in pixels, and width of one of its letters in percent of a narrow plot."""
-
-
-@dataclass(frozen=True)
-class _Label:
-    """Where a label stands beside its point: to which side, and how many pixels lower."""
-
-    left: bool
-    lower: int
-
-
-def scatter(
-    points: Sequence[Point], across: Axis, up: Axis, ticks: tuple[Format, Format], titles: tuple[str, str]
-) -> Html:
-    """Draw labelled points; a label moved out of another's way is joined to its point by a line.
-
-    Parameters
-    ----------
-    points : sequence of Point
-        In any order.
-    across, up : Axis
-        The two axes.
-    ticks, titles : pairs
-        Formats and names of the two axes, across first.
-    """
-    bottom = _HEIGHT - _TOP
-    places = [(across.share(point.x), bottom - (bottom - _TOP) * up.share(point.y) / 100) for point in points]
-    marks = [_vertical(across.share(tick), "grid", bottom, _TOP) for tick in across.ticks]
-    for tick in up.ticks:
-        y = bottom - (bottom - _TOP) * up.share(tick) / 100
-        marks.append(element("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
-        marks.append(element("text", ticks[1](tick), x=2, y=f"{y - 3:.1f}", class_="tick"))
-    labels = _labels(points, places)
-    marks.extend(_point(*row) for row in zip(points, places, labels, strict=True))
-    return element(
-        "figure",
-        element("figcaption", element("b", titles[1]), " against ", element("b", titles[0])),
-        element("svg", marks, height=_HEIGHT, aria_hidden="true"),
-        _ticks(across, ticks[0], across.ticks),
-        class_="scatter",
-    )
-
-
-def _point(point: Point, place: tuple[float, float], label: _Label) -> Html:
-    """Draw one point and its label, in pixels around the point's place."""
-    x, y = place
-    side = -1 if label.left else 1
-    line = element("line", x1=0, y1=0, x2=9 * side, y2=label.lower, class_="lead") if label.lower else None
-    return element(
-        "svg",
-        line,
-        element("circle", cx=0, cy=0, r=6 if point.strong else 5, class_="dot"),
-        element(
-            "text", point.label, x=11 * side, y=label.lower + 4, text_anchor="end" if label.left else "start"
-        ),
-        element("title", point.label),
-        x=f"{x:.2f}%",
-        y=f"{y:.1f}",
-        class_="point strong" if point.strong else "point",
-    )
-
-
-def _labels(points: Sequence[Point], places: Sequence[tuple[float, float]]) -> list[_Label]:
-    """Choose for every point (x in percent, y in pixels) the nearest free place for its label."""
-    taken = [(x - 1.5, x + 1.5, y - 6, y + 6) for x, y in places]
-    chosen: dict[int, _Label] = {}
-    for at in sorted(range(len(points)), key=lambda index: (not points[index].strong, places[index][1])):
-        (x, y), width = places[at], _LABEL_SHARE * len(points[at].label) + 2
-        options = [
-            _Label(left, lower) for lower in (0, -14, 14, -28, 28, -42, 42, -56, 56) for left in (False, True)
-        ]
-        boxes = [_box(option, x, y, width) for option in options]
-        others = taken[:at] + taken[at + 1 :]
-        free = (
-            index
-            for index, box in enumerate(boxes)
-            if _inside(box) and not any(_meet(box, it) for it in others)
-        )
-        best = next(free, 0)
-        chosen[at] = options[best]
-        taken.append(boxes[best])
-    return [chosen[at] for at in range(len(points))]
-
-
-_Box = tuple[float, float, float, float]
-
-
-def _box(label: _Label, x: float, y: float, width: float) -> _Box:
-    """Return the box that a label takes: left, right (percent), top, bottom (pixels)."""
-    start, end = (x - 2 - width, x - 2) if label.left else (x + 2, x + 2 + width)
-    return start, end, y + label.lower - _LABEL_HEIGHT / 2, y + label.lower + _LABEL_HEIGHT / 2
-
-
-def _inside(box: _Box) -> bool:
-    """Return whether a box lies within the plot."""
-    return box[0] >= 0 and box[1] <= 101 and box[2] >= 0 and box[3] <= _HEIGHT - _TOP + 2
-
-
-def _meet(one: _Box, other: _Box) -> bool:
-    """Return whether two boxes overlap."""
-    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]
-
-
-def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> Html:
+def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str], write: Format) -> Html:
     """Draw one stacked bar per row: the share of each part of its positive total, with a legend."""
     colours = {part: f"c{at % 8}" for at, part in enumerate(parts)}
     legend = [element("span", element("i", class_=f"swatch {colours[part]}"), part) for part in parts]
@@ -306,7 +191,7 @@ def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> Htm
         start, marks = 0.0, []
         for part in parts:
             share = 100 * max(0.0, weights.get(part, 0.0)) / total if total > 0 else 0.0
-            marks.append(_share(part, share, start, colours[part]))
+            marks.append(_share(part, share, start, colours[part], write(share)))
             start += share
         drawn.append(
             element(
@@ -319,15 +204,15 @@ def shares(rows: Mapping[str, Mapping[str, float]], parts: Sequence[str]) -> Htm
     return join(element("div", legend, class_="legend"), element("div", drawn, class_="bars"))
 
 
-def _share(part: str, share: float, start: float, colour: str) -> Html | None:
+def _share(part: str, share: float, start: float, colour: str, figure: str) -> Html | None:
     """Draw one part of a stacked bar, with its figure where there is room."""
     if share <= 0:
         return None
     return element(
         "g",
-        element("title", f"{part}: {share:.0f} %"),
+        element("title", f"{part}: {figure}"),
         element("rect", x=f"{start:.2f}%", y=3, width=f"{share:.2f}%", height=22, class_=colour),
-        element("text", f"{share:.0f} %", x=f"{start + share / 2:.2f}%", y=18, text_anchor="middle")
+        element("text", figure, x=f"{start + share / 2:.2f}%", y=18, text_anchor="middle")
         if share >= 13
         else None,
     )

@@ -1,26 +1,24 @@
-"""What an evaluation was made of: data, split, settings and versions, and a few users as examples."""
+"""What an evaluation was made of: data, split, settings and versions."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
-from fuserec.evaluation.results import DatasetFacts, SampleItem, SampleUser
+from fuserec.evaluation.results import DatasetFacts
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
-    from fuserec.data.splits import Holdout, Split
+    from fuserec.data.splits import Split
     from fuserec.evaluation.contenders import Entry, Fused, LineUp
-    from fuserec.evaluation.ranking_pass import Outcome
     from fuserec.run import RunOptions
 
-N_EXAMPLES = 4
-LIST_LENGTH = 5
 PACKAGES = ("fuserec", "numpy", "scipy", "numba", "polars", "ctranslate2")
 SHARES = {
     "temporal": ("share", "targets"),
@@ -147,45 +145,6 @@ def weights(line_up: LineUp) -> dict[str, dict[str, float]]:
     }
 
 
-def examples(
-    dataset: Dataset, test: Holdout, outcomes: Mapping[str, Outcome], run: RunOptions
-) -> list[SampleUser]:
-    """Return a few users, drawn at random, with the end of their history and each model's list."""
-    drawn = run.rng("examples").permutation(len(test))[:N_EXAMPLES]
-    titled = _Titles(dataset)
-    return [titled.user(test, int(row), outcomes) for row in np.sort(drawn)]
-
-
-class _Titles:
-    """Shows items by their titles."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self._column = dataset.item_table["title"] if "title" in dataset.item_table.columns else None
-
-    def title(self, item: int) -> str:
-        """Return an item's title, its id where it has none."""
-        title = None if self._column is None else self._column[item]
-        return str(title) if title else self._dataset.items[item]
-
-    def user(self, test: Holdout, row: int, outcomes: Mapping[str, Outcome]) -> SampleUser:
-        """Return one query as an example."""
-        q, who = test.queries, int(test.queries.users[row])
-        history = q.items[q.indptr[row] : q.indptr[row + 1]][-LIST_LENGTH:]
-        targets = test.items[test.indptr[row] : test.indptr[row + 1]]
-        lists = {
-            name: [self.item(int(i), targets) for i in outcome.lists[row, :LIST_LENGTH] if i >= 0]
-            for name, outcome in outcomes.items()
-        }
-        return SampleUser(
-            user_id=self._dataset.users[who],
-            history=[self.title(int(item)) for item in history],
-            targets=[self.title(int(item)) for item in targets[:LIST_LENGTH]],
-            lists=lists,
-        )
-
-    def item(self, item: int, targets: np.ndarray) -> SampleItem:
-        """Return one place of a list."""
-        return SampleItem(
-            item_id=self._dataset.items[item], title=self.title(item), hit=bool(np.isin(item, targets))
-        )
+def today() -> str:
+    """Return the day, such as ``2026-03-31``: a report says when it was made."""
+    return datetime.now().astimezone().date().isoformat()

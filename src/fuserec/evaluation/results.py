@@ -58,8 +58,37 @@ class Segment(_Part):
         return {**{name: _estimate(value) for name, value in self.metrics.items()}, "users": self.users}
 
 
+class Curve(_Part):
+    """Points of a plot, from left to right.
+
+    Attributes
+    ----------
+    x, y : list of float
+        The points.
+    low, high : list of float
+        The ends of the interval of each y; empty where there is none.
+    n : list of int
+        How many things each point stands for; empty where that says nothing.
+    """
+
+    x: list[float]
+    y: list[float]
+    low: list[float] = Field(default_factory=list)
+    high: list[float] = Field(default_factory=list)
+    n: list[int] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _equally_long(self) -> Self:
+        """Refuse points of which a part is missing."""
+        if len(self.y) != len(self.x) or any(
+            len(part) not in (0, len(self.x)) for part in (self.low, self.high, self.n)
+        ):
+            raise ValueError("the lists of a curve have to be equally long")
+        return self
+
+
 class ModelResult(_Part):
-    """One model's figures: over all users, by segment, and what it cost."""
+    """One model's figures: over all users, by segment, and what it cost; ``curves`` are what plots are made of."""
 
     metrics: dict[str, Estimate]
     segments: dict[str, Segment] = Field(default_factory=dict)
@@ -67,6 +96,7 @@ class ModelResult(_Part):
     score_s: float | None = None
     peak_mb: float | None = None
     users: int
+    curves: dict[str, Curve] = Field(default_factory=dict)
 
 
 class RoundResult(_Part):
@@ -103,21 +133,26 @@ class Comparison(_Part):
 
 
 class SampleItem(_Part):
-    """One place of a shown list."""
+    """One place of a shown list; ``reasons`` has the reason by language, where it was given in several."""
 
     item_id: str
     title: str = ""
     reason: str = ""
     hit: bool = False
+    reasons: dict[str, str] = Field(default_factory=dict)
 
 
 class SampleUser(_Part):
-    """One user as an example: the history, what came next, and what each model showed."""
+    """One user as an example: the history, what came next, and what each model showed.
+
+    ``why`` says why this one is shown: ``gain``, ``loss``, ``cold``, ``short``, ``typical``, or nothing.
+    """
 
     user_id: str
     history: list[str]
     targets: list[str]
     lists: dict[str, list[SampleItem]]
+    why: str = ""
 
 
 class EvaluationResults(_Part):
@@ -143,6 +178,10 @@ class EvaluationResults(_Part):
         Fusion weights by query cohort and part, for display.
     sample : list of SampleUser
         A few users with their lists.
+    curves : dict of Curve
+        What people themselves did, as the models' curves of the same name show what these do.
+    made : str
+        The day it was measured, such as ``2026-03-31``.
     configuration, environment : dict
         What it takes to run it again: settings and seed; versions and machine.
     notes : list of str
@@ -167,6 +206,8 @@ class EvaluationResults(_Part):
     notes: list[str] = Field(default_factory=list)
     queries: Queries | None = None
     baseline: RunComparison | None = None
+    curves: dict[str, Curve] = Field(default_factory=dict)
+    made: str = ""
 
     @classmethod
     def from_json(cls, text: str, where: str = "evaluation results") -> Self:

@@ -17,6 +17,8 @@ from fuserec.evaluation import provenance
 from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.curves import Plotter
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, ratings_of
 from fuserec.evaluation.folds import folded
@@ -149,12 +151,14 @@ def _measured(
     outcomes = ranking_pass(line_up, max(cuts), run, candidates)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run, facts)
     ratings = ratings_of(line_up, yardstick)
+    plotter = Plotter(yardstick, yardstick.main_k)
     results: dict[str, ModelResult] = {}
     columns: dict[str, Columns] = {}
     for done, (name, outcome) in enumerate(outcomes.items()):
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
+        results[name] = results[name].model_copy(update={"curves": plotter.of_model(outcome)})
     if not candidates.sampled:
         warned += told(notes_of(too_good(outcomes, results, line_up, yardstick)))
     beside = (
@@ -179,7 +183,9 @@ def _measured(
         primary=primary,
         comparisons=compared,
         weights=provenance.weights(line_up),
-        sample=provenance.examples(dataset, held.test, outcomes, run),
+        sample=examples(dataset, line_up, outcomes, columns, primary, run),
+        curves=plotter.of_people(),
+        made=provenance.today(),
         configuration=provenance.configuration(found, line_up, cuts, run),
         environment=provenance.environment(run),
         notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],

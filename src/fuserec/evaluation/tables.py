@@ -1,4 +1,4 @@
-"""The report's tables: metrics by k, figures by segment, cost; and the table of the command line."""
+"""What tables are made of, and the table of the command line."""
 
 from __future__ import annotations
 
@@ -9,26 +9,30 @@ from fuserec.evaluation import wording
 from fuserec.evaluation.markup import Child, Html, element
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import Estimate
-from fuserec.metrics import DEFINITIONS, base_name, definition, name_and_k
+from fuserec.metrics import definition, name_and_k
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from fuserec.evaluation.page import Page
 
 NOTHING = Estimate(None)
 
 LONGEST_NAME = 18
 """Characters of a model's name that the command line shows."""
 
-APART = ("outcomes", "fairness", "information", "ethics", "stability", "text")
-"""Families that have a panel of their own."""
 
-
-def table(head: Iterable[Child], rows: Iterable[Html], kind: str = "") -> Html:
+def table(head: Iterable[Child], rows: Iterable[Html], kind: str = "", label: str = "table") -> Html:
     """Make a table that scrolls within its own frame where the page is too narrow for it."""
-    made = element(
-        "table", element("thead", element("tr", head)), element("tbody", rows), class_=kind or None
+    return framed(
+        element("table", element("thead", element("tr", head)), element("tbody", rows), class_=kind or None),
+        label,
     )
-    return element("div", made, class_="frame", tabindex="0", role="region", aria_label="table")
+
+
+def framed(made: Html, label: str) -> Html:
+    """Put a table into a frame that scrolls, by touch and by keyboard."""
+    return element("div", made, class_="frame", tabindex="0", role="region", aria_label=label)
 
 
 def ranked(results: EvaluationResults, metric: str) -> list[str]:
@@ -42,68 +46,14 @@ def ranked(results: EvaluationResults, metric: str) -> list[str]:
     ]
 
 
-def panels(results: EvaluationResults) -> dict[str, list[str]]:
-    """Return the metrics of each panel of the big table: one per k, one for those without, one per further family."""
-    order = list(DEFINITIONS)
-    every = dict.fromkeys(name for model in results.models.values() for name in model.metrics)
-    names = [name for name in every if definition(name).family not in APART]
-    found: dict[str, list[str]] = {}
-    for k in [*results.cuts(), None]:
-        chosen = [name for name in names if name_and_k(name)[1] == k]
-        if chosen:
-            rated = all(definition(name).family == "rating" for name in chosen)
-            title = f"first {k}" if k is not None else "ratings" if rated else "whole ranking"
-            found[title] = sorted(chosen, key=lambda name: order.index(base_name(name)))
-    for family in APART:
-        chosen = [name for name in every if definition(name).family == family]
-        if chosen:
-            found[family] = chosen
-    return found
-
-
-def metric_table(results: EvaluationResults, names: list[str]) -> Html:
-    """Make one panel of the table of metrics."""
-    head = [element("th", "Model", scope="col")]
-    several = len({name_and_k(name)[1] for name in names}) > 1
-    head += [
-        element(
-            "th",
-            element(
-                "abbr",
-                wording.metric_title(name) if several else definition(name).title,
-                title=wording.meaning(name),
-            ),
-            scope="col",
-        )
-        for name in names
-    ]
-    best = {name: results.best(name) for name in names}
-    rows = [
-        element(
-            "tr",
-            name_cell(results, model),
-            [
-                cell(name, results.models[model].metrics.get(name, NOTHING), best[name] == model)
-                for name in names
-            ],
-        )
-        for model in ranked(results, wording.primary_of(results))
-    ]
-    return table(head, rows, "figures")
-
-
-def name_cell(results: EvaluationResults, name: str) -> Html:
-    """Make the heading of a model's row."""
+def cell(page: Page, metric: str, estimate: Estimate, best: bool, mark: Child = None) -> Html:
+    """Make the cell of one figure: value, mark, and interval below."""
+    ends = page.interval(metric, estimate)
+    value = element("b" if best else "span", page.figure(metric, estimate.value))
+    told = element("span", page.texts("best_value"), class_="unseen") if best else None
     return element(
-        "th", name, scope="row", title=name, class_="lead-row" if name == wording.leading(results) else None
+        "td", value, mark, told, element("small", ends) if ends else None, class_="best" if best else None
     )
-
-
-def cell(metric: str, estimate: Estimate, best: bool) -> Html:
-    """Make the cell of one figure."""
-    ends = wording.interval(metric, estimate)
-    value = element("b" if best else "span", wording.figure(metric, estimate.value))
-    return element("td", value, element("small", ends) if ends else None, class_="best" if best else None)
 
 
 def in_segment(model: ModelResult, name: str, metric: str) -> Estimate:
@@ -117,44 +67,6 @@ def best_of(metric: str, row: Mapping[str, Estimate]) -> str | None:
     sign = -1.0 if definition(metric).better == "lower" else 1.0
     values = {model: sign * it.value for model, it in row.items() if it.value is not None}
     return max(values, key=values.__getitem__) if any(values.values()) else None
-
-
-def segment_table(
-    results: EvaluationResults, found: Mapping[str, Mapping[str, Estimate]], metric: str
-) -> Html:
-    """Make the table of one metric by model and segment."""
-    head = [element("th", "Model", scope="col")]
-    head += [element("th", wording.segment_title(name), scope="col") for name in found]
-    top = {name: best_of(metric, row) for name, row in found.items()}
-    rows = [
-        element(
-            "tr",
-            name_cell(results, model),
-            [cell(metric, found[name][model], top[name] == model) for name in found],
-        )
-        for model in ranked(results, metric)
-    ]
-    return table(head, rows, "figures")
-
-
-def cost_table(results: EvaluationResults) -> Html:
-    """Make the table of what each model cost."""
-    titles = ("Model", "Fit", "Scoring all users", "Users per second", "Peak memory")
-    rows = []
-    for name in ranked(results, wording.primary_of(results)):
-        model = results.models[name]
-        memory = "–" if model.peak_mb is None else f"{model.peak_mb:,.0f} MB"
-        rows.append(
-            element(
-                "tr",
-                name_cell(results, name),
-                element("td", wording.duration(model.fit_s)),
-                element("td", wording.duration(model.score_s)),
-                element("td", f"{model.users / model.score_s:,.0f}" if model.score_s else "–"),
-                element("td", memory),
-            )
-        )
-    return table([element("th", title, scope="col") for title in titles], rows, "figures")
 
 
 def terminal_table(

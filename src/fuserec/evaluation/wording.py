@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fuserec.evaluation.results import EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
+from fuserec.evaluation.texts import ENGLISH, Texts
 from fuserec.metrics import definition, name_and_k
 
 EVERYTHING_COMPETES = "Every item of the catalogue competes, less those the user already had."
@@ -49,25 +50,22 @@ def protocol(results: EvaluationResults) -> str:
     return f"{text.replace(EVERYTHING_COMPETES, '').strip()} Targets competed with a sample of items alone ({drawn})."
 
 
-def segment_title(name: str) -> str:
+def segment_title(name: str, texts: Texts = ENGLISH) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
-    return SEGMENTS.get(name, name.removeprefix("group:"))
+    told = texts.name("segment", name)
+    return SEGMENTS.get(name, name.removeprefix("group:")) if told == name else told
 
 
-def metric_title(metric: str) -> str:
+def metric_title(metric: str, texts: Texts = ENGLISH) -> str:
     """Return a metric's name for readers, such as ``NDCG@10``."""
     _, k = name_and_k(metric)
-    title = definition(metric).title
+    title = texts.title(metric)
     return title if k is None else f"{title}@{k}"
 
 
-def meaning(metric: str) -> str:
+def meaning(metric: str, texts: Texts = ENGLISH) -> str:
     """Return one sentence that says what a metric is, and which way is better."""
-    about = definition(metric)
-    _, k = name_and_k(metric)
-    text = about.meaning if k is not None else about.meaning.replace(" (0 beyond the first {k})", "")
-    way = {"higher": " Higher is better.", "lower": " Lower is better.", "neither": ""}[about.better]
-    return text.replace("{k}", "k" if k is None else str(k)) + way
+    return texts.meaning(metric)
 
 
 def figure(metric: str, value: float | None) -> str:
@@ -77,7 +75,9 @@ def figure(metric: str, value: float | None) -> str:
     name, _ = name_and_k(metric)
     if name in SHARES:
         return f"{100 * value:.1f} %"
-    return f"{value:.2f}" if name in COARSE else f"{value:.4f}"
+    if name in COARSE:
+        return f"{value:.2f}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
 
 
 def tick(metric: str, value: float) -> str:
@@ -92,22 +92,22 @@ def interval(metric: str, estimate: Estimate) -> str:
     return f"{figure(metric, estimate.low)}–{figure(metric, estimate.high)}"
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | None, texts: Texts = ENGLISH) -> str:
     """Write a time that reads at a glance."""
     if seconds is None:
         return "–"
     if seconds < 0.001:
-        return "< 0.001 s"
+        return texts("seconds", value="< 0.001")
     if seconds < 10:
-        return f"{seconds:.2g} s"
+        return texts("seconds", value=f"{seconds:.2g}")
     if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+        return texts("seconds", value=f"{seconds:.0f}")
+    return texts("minutes", minutes=int(seconds // 60), seconds=int(seconds % 60))
 
 
-def probability(p: float) -> str:
+def probability(p: float, texts: Texts = ENGLISH) -> str:
     """Write a p-value."""
-    return f"p = {p:.3f}" if p >= 0.0015 else "p ≤ 0.001"
+    return texts("p", p=f"{p:.3f}") if p >= 0.0015 else texts("p_least", p="0.001")
 
 
 def signed(metric: str, difference: Difference) -> str:
@@ -132,7 +132,7 @@ def _beyond_zero(difference: Difference) -> bool:
     return low is not None and high is not None and (low > 0 or high < 0)
 
 
-def verdict(metric: str, difference: Difference) -> str:
+def verdict(metric: str, difference: Difference, texts: Texts = ENGLISH) -> str:
     """Say whether the first model is better than the second, by how much, and how sure that is.
 
     Examples
@@ -142,34 +142,35 @@ def verdict(metric: str, difference: Difference) -> str:
     >>> verdict("ndcg@10", Difference(0.0003, -0.001, 0.0016, 0.65, 943, detectable=0.0019))
     'no difference found: +0.0003 [−0.0010, +0.0016] on 943 users (p = 0.650); one of 0.0019 would have been seen'
     """
-    gap, low, high = difference.difference, difference.low, difference.high
+    gap, low, high, n = difference.difference, difference.low, difference.high, f"{difference.users:,}"
     if gap is None:
-        return "no user has a value of both"
-    on = f"on {difference.users:,} {'user' if difference.users == 1 else 'users'}"
+        return texts("said.none")
+    on = texts("said.on_one" if difference.users == 1 else "said.on", n=n)
     if low is None or high is None:
-        return f"{_with_sign(metric, gap)} {on}: too few to say whether that is more than chance"
+        return texts("said.few", gap=_with_sign(metric, gap), on=on)
     p = difference.p if difference.p_holm is None else difference.p_holm
-    sure = "" if p is None else f" ({probability(p)}{', corrected' if difference.p_holm is not None else ''})"
+    corrected = "said.sure" if difference.p_holm is None else "said.corrected"
+    sure = "" if p is None else texts(corrected, p=probability(p, texts))
     if not clear(difference):
         ends = f"[{_with_sign(metric, low)}, {_with_sign(metric, high)}]"
-        return _nothing_found(metric, difference, f"{_with_sign(metric, gap)} {ends} {on}{sure}")
+        told = texts("said.figures", gap=_with_sign(metric, gap), ends=ends, on=on, sure=sure)
+        return _nothing_found(metric, difference, told, texts)
     if gap < 0:
         low, high = -high, -low
     ends = f"[{amount(metric, low)}, {amount(metric, high)}]"
-    return f"{_better(metric, gap)} by {amount(metric, abs(gap))} {ends} {on}{sure}"
+    way = f"said.{_better(metric, gap)}"
+    return texts(way, gap=amount(metric, abs(gap)), ends=ends, on=on, sure=sure)
 
 
-def _nothing_found(metric: str, difference: Difference, figures: str) -> str:
+def _nothing_found(metric: str, difference: Difference, figures: str, texts: Texts) -> str:
     """Say that two models cannot be told apart, and how far apart they could have been told."""
     if difference.above == difference.below == 0:
-        return f"no difference: both give each of {difference.users:,} users the same value"
+        return texts("said.equal", n=f"{difference.users:,}")
     if _beyond_zero(difference):
-        return f"no difference that holds among so many comparisons: {figures}"
+        return texts("said.uncorrected", figures=figures)
     if difference.detectable is None:
-        return f"no difference found: {figures}"
-    return (
-        f"no difference found: {figures}; one of {amount(metric, difference.detectable)} would have been seen"
-    )
+        return texts("said.nothing", figures=figures)
+    return texts("said.detectable", figures=figures, amount=amount(metric, difference.detectable))
 
 
 def lower_is_better(metric: str) -> bool:
@@ -209,7 +210,11 @@ def leading(results: EvaluationResults) -> str | None:
 
 def versus(results: EvaluationResults, model: str, reference: str) -> Difference | None:
     """Return model less reference on the primary metric, from whichever way round it was compared."""
-    metric = primary_of(results)
+    return versus_on(results, primary_of(results), model, reference)
+
+
+def versus_on(results: EvaluationResults, metric: str, model: str, reference: str) -> Difference | None:
+    """Return model less reference on a metric, from whichever way round it was compared."""
     for comparison in results.comparisons:
         if comparison.metric != metric:
             continue
@@ -220,54 +225,61 @@ def versus(results: EvaluationResults, model: str, reference: str) -> Difference
     return None
 
 
-def summary(results: EvaluationResults) -> list[str]:
+def summary(results: EvaluationResults, texts: Texts = ENGLISH) -> list[str]:
     """Return what the evaluation found as a few plain sentences."""
     name = leading(results)
     if name is None:
-        return ["No model has a figure on the metric that decides."]
+        return [texts("nothing_found")]
     model, metric = results.models[name], primary_of(results)
-    lines = [_headline(results, name, metric), _against_next(results, name, metric)]
-    lines += [_reached(model, bool(results.rounds)), _weakest(model, metric), _catalogue(model)]
-    return [line for line in lines if line]
+    lines = [_headline(results, name, metric, texts), _against_next(results, name, metric, texts)]
+    lines += [
+        _reached(model, texts, bool(results.rounds)),
+        _weakest(model, metric, texts),
+        _catalogue(model, texts),
+    ]
+    return [texts.percent(line) for line in lines if line]
 
 
-def _headline(results: EvaluationResults, name: str, metric: str) -> str:
+def _headline(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
     """Say how good the leading model is."""
     model = results.models[name]
     estimate = model.metrics.get(metric, Estimate(None))
     if estimate.value is None:
-        return f"{name} has no value on {metric_title(metric)}."
+        return texts("no_figure", model=name, metric=metric_title(metric, texts))
     ends = interval(metric, estimate)
-    place = "is best:" if results.best(metric) == name else "reaches"
-    sure = f" ({100 * results.level:g} % interval {ends})" if ends else ""
-    value = f"{metric_title(metric)} {figure(metric, estimate.value)}"
-    return f"{name} {place} {value}{sure}, over {model.users:,} users."
+    return texts(
+        "best" if results.best(metric) == name else "reaches",
+        model=name,
+        metric=metric_title(metric, texts),
+        value=figure(metric, estimate.value),
+        sure=texts("sure", level=f"{100 * results.level:g} %", ends=ends) if ends else "",
+        users=f"{model.users:,}",
+    )
 
 
-def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
+def _against_next(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
     """Say how the leading model compares with the best of the others."""
     rest = {other: model for other, model in results.models.items() if other != name}
     other = results.model_copy(update={"models": rest}).best(metric)
     found = versus(results, name, other) if other else None
     if other is None or found is None or found.difference is None:
         return ""
-    rival = f"the best of the others, {other}" if results.split.get("kind") != "replay" else other
-    return f"Against {rival}: {verdict(metric, found)}."
+    replayed = results.split.get("kind") == "replay"
+    rival = other if replayed else texts("said.rival", other=other)
+    return texts("said.against", rival=rival, verdict=verdict(metric, found, texts))
 
 
-def _reached(model: ModelResult, rounds: bool = False) -> str:
+def _reached(model: ModelResult, texts: Texts, rounds: bool = False) -> str:
     """Say what the hit rate means for people, who may be asked in several rounds."""
     for name in ("hit_rate@10", *model.metrics):
         estimate = model.metrics.get(name)
         if name.startswith("hit_rate@") and estimate is not None and estimate.value is not None:
-            people = f"{estimate.value * model.users:,.0f} of {model.users:,} users"
+            people = texts("people", n=f"{estimate.value * model.users:,.0f}", of=f"{model.users:,}")
             if (
                 model.users > 1000 or rounds
             ):  # a small count is not blown up, a large one is made easy to grasp
-                people = f"{1000 * estimate.value:,.0f} of 1,000 users"
-            return (
-                f"{people} find an item they went on to choose among the first {name_and_k(name)[1]} shown."
-            )
+                people = texts("people_per", n=f"{1000 * estimate.value:,.0f}", of="1,000")
+            return texts("reached", people=people, k=name_and_k(name)[1])
     return ""
 
 
@@ -275,12 +287,12 @@ FEWEST = 30
 """A segment of fewer users says nothing that could be generalised."""
 
 
-def _weakest(model: ModelResult, metric: str) -> str:
+def _weakest(model: ModelResult, metric: str, texts: Texts) -> str:
     """Say for whom the model does least well."""
     values = {
         name: estimate.value
         for name, segment in model.segments.items()
-        if segment.users >= FEWEST
+        if FEWEST <= segment.users < model.users  # a segment of everybody tells nothing apart
         and (estimate := segment.metrics.get(metric)) is not None
         and estimate.value is not None
     }
@@ -288,18 +300,21 @@ def _weakest(model: ModelResult, metric: str) -> str:
         return ""
     lower = definition(metric).better == "lower"
     name = max(values, key=values.__getitem__) if lower else min(values, key=values.__getitem__)
-    users = model.segments[name].users
-    title = segment_title(name).lower() if name in SEGMENTS else segment_title(name)
-    value = f"{metric_title(metric)} {figure(metric, values[name])}"
-    return f"It does least well on {title}: {value} ({users:,} users)."
+    title = segment_title(name, texts)
+    return texts(
+        "weakest",
+        segment=title.lower() if name in SEGMENTS else title,
+        metric=metric_title(metric, texts),
+        value=figure(metric, values[name]),
+        users=f"{model.segments[name].users:,}",
+    )
 
 
-def _catalogue(model: ModelResult) -> str:
+def _catalogue(model: ModelResult, texts: Texts) -> str:
     """Say how much of the catalogue is shown."""
     for metric in ("coverage@10", *model.metrics):
         estimate = model.metrics.get(metric)
         if metric.startswith("coverage@") and estimate is not None and estimate.value is not None:
             share = figure(metric, estimate.value)
-            k = name_and_k(metric)[1]
-            return f"The first {k} places of all its lists together show {share} of the catalogue."
+            return texts("catalogue", k=name_and_k(metric)[1], share=share)
     return ""
