@@ -16,6 +16,7 @@ from fuserec.encoders.features import FeatureConfig
 from fuserec.errors import ConfigError
 from fuserec.fusion.config import FusionConfig
 from fuserec.neural import available
+from fuserec.rerank.config import RerankConfig
 from fuserec.scorers import create, scorer_class
 from fuserec.settings import Settings
 from fuserec.tracking.config import TrackingConfig
@@ -53,6 +54,10 @@ class RecommenderConfig(Settings):
         default=FusionConfig(), description="The form of the fusion, and how it learns."
     )
     parts: dict[str, dict[str, Any]] = Field(default={}, description="The parts of the fusion.")
+    rerank: RerankConfig = Field(
+        default=RerankConfig(),
+        description="What puts scored candidates into the list that is shown; see docs/reranking.md.",
+    )
     tune: dict[str, dict[str, Any]] = Field(
         default={}, description="Ranges that `fuserec tune` searches, by part."
     )

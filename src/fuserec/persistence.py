@@ -43,6 +43,9 @@ MODEL = "model.json"
 ENCODER = "encoder-"
 """What the name of a bundled language model's folder begins with."""
 
+RERANK = "rerank."
+"""What the name of a reranker's state begins with."""
+
 MAX_JSON_MB = 64
 ATTEMPTS = 5
 """How often a model is read anew that another process replaces meanwhile."""
@@ -160,8 +163,11 @@ def load(folder: Path | str) -> Recommender:
             settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
             parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
         fused = fusion_of(config.fusion, parts).restored(*states["fusion"], features)
+        ours = {name.removeprefix(RERANK): own for name, own in states.items() if name.startswith(RERANK)}
+        chain = config.rerank.chain().restored(ours, features)
         facts, pending = dict(head["facts"]), tuple(head["pending"])
-        fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, bool(head["histories"]))
+        histories = bool(head["histories"])
+        fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, histories, chain)
     except (*_DAMAGE, ValidationError, pl.exceptions.PolarsError) as e:
         raise _damaged(folder, e) from None
     return Recommender.of(config, fitted)
@@ -207,6 +213,7 @@ def _components(fitted: Fitted) -> dict[str, State]:
         "features": fitted.features.state(),
         "fusion": fitted.fused.state(),
         **{f"part.{name}": part.state() for name, part in fitted.fused.parts.items()},
+        **{f"{RERANK}{name}": state for name, state in fitted.chain.states().items()},
     }
 
 

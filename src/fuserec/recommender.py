@@ -18,9 +18,8 @@ from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
 from fuserec.features import item_features
 from fuserec.filters import Filters
-from fuserec.fitted import Fitted, eligible, listed
+from fuserec.fitted import Fitted, eligible, listed, probable, worded
 from fuserec.fusion import fusion_of
-from fuserec.numerics.topk import top_k
 from fuserec.questions import questions
 from fuserec.reasons import Language, readable, reason
 from fuserec.requests import (
@@ -35,6 +34,8 @@ from fuserec.requests import (
     shown_id,
     well_formed,
 )
+from fuserec.rerank.chain import lists_of
+from fuserec.rerank.learning import fitted_with
 from fuserec.run import RunOptions
 from fuserec.search import found
 from fuserec.tracked import tracked_fit
@@ -92,10 +93,11 @@ class Recommender:
         """Fit; an encoder that is at hand (perhaps one that came with the model) reads the text."""
         started = time.perf_counter()
         features = item_features(dataset, self.config.features, run, encoder)
-        fused = fusion_of(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
+        fused = fusion_of(self.config.fusion, self.config.scorers(dataset))
+        fused, chain = fitted_with(fused, self.config.rerank.chain(), dataset, features, run)
         facts = {"fit_s": round(time.perf_counter() - started, 2), **features.facts, **fused.facts}
         with self._writing:
-            self._model = Fitted(dataset, features, fused, run.seed, facts)
+            self._model = Fitted(dataset, features, fused, run.seed, facts, chain=chain)
         return self
 
     def update(
@@ -136,7 +138,10 @@ class Recommender:
             fused = old.fused.updated(dataset, features, run)
             stale = [name for name, part in fused.parts.items() if part.capabilities.update == "refit"]
             facts = {**old.facts, "updates": old.facts.get("updates", 0) + 1, "stale": stale}
-            self._model = replace(old, dataset=dataset, features=features, fused=fused, facts=facts)
+            chain = old.chain.updated(dataset, features, run)
+            self._model = replace(
+                old, dataset=dataset, features=features, fused=fused, facts=facts, chain=chain
+            )
         return self
 
     def forget(self, user: str, run: RunOptions | None = None, *, defer: bool = False) -> Recommender:
@@ -168,8 +173,9 @@ class Recommender:
                 return self._fit(
                     dataset, run, old.features.sentence_encoder
                 )  # in the lock: no update is lost
-            fused = old.fused.without_user(index)
-            self._model = replace(old, dataset=dataset, fused=fused, pending=tuple(old.fused.parts))
+            fused, chain = old.fused.without_user(index), old.chain.updated(dataset, old.features, run)
+            pending = tuple(old.fused.parts)
+            self._model = replace(old, dataset=dataset, fused=fused, pending=pending, chain=chain)
         return self
 
     def recommend(
@@ -231,25 +237,9 @@ class Recommender:
         allowed, warnings = eligible(model, candidates, exclude, filters)
         allowed[q.items] = False
         scores = model.fused.score(q)
-        chosen = listed(scores.values[0], scores.answered[0], allowed, k, model.ties)
-        values = scores.values[0][chosen]
-        probabilities = model.fused.probability(values)
         if min_probability is not None:
-            kept = probabilities >= min_probability
-            chosen, values, probabilities = chosen[kept], values[kept], probabilities[kept]
-        rows = model.fused.evidence(q, chosen[None, :])[0] if explain and chosen.size else [[]] * chosen.size
-        items = tuple(
-            RecommendedItem(
-                model.dataset.items[int(item)],
-                model.titles[int(item)],
-                place + 1,
-                float(values[place]),
-                float(probabilities[place]),
-                reason(rows[place], model.titles, language) if explain else "",
-                readable(rows[place], model.dataset) if explain else (),
-            )
-            for place, item in enumerate(chosen)
-        )
+            allowed = probable(model, scores, allowed, k, min_probability)
+        items = worded(model, q, listed(model, q, scores, allowed, k), explain, language)
         return Answer(request.shown, request.known, items, (*request.warnings, *warnings), model.note)
 
     def recommend_users(
@@ -278,9 +268,12 @@ class Recommender:
             q = with_words(q, words, model.features, run)
             scores = model.fused.score(q)
             visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
-            items, top, _ = top_k(visible, k, exclude=q.seen(), ties=model.ties, threads=run.threads)
-            lists.append(items)
-            values.append(top)
+            visible = model.chain.permitted(visible, q)
+            shown = lists_of(
+                visible, k, model.chain, q, exclude=q.seen(), ties=model.ties, threads=run.threads
+            )
+            lists.append(shown.items)
+            values.append(shown.scores)
             run.progress("recommending", min(lo + chunk, indices.size), indices.size)
         return np.concatenate(lists), np.concatenate(values)
 
@@ -366,25 +359,7 @@ class Recommender:
 
     def info(self) -> dict[str, Any]:
         """Return what the model is: data, parts, weights, validation figures, what is stale or pending."""
-        model = self.fitted
-        data = model.dataset
-        encoder = model.features.sentence_encoder
-        return {
-            "dataset": {
-                "name": data.info.name,
-                "simulated": data.info.simulated,
-                "users": data.n_users,
-                "items": data.n_items,
-                "interactions": data.n_interactions,
-                "fingerprint": data.fingerprint,
-            },
-            "encoder": encoder.fingerprint if encoder else "lexical",
-            "parts": {name: part.config.model_dump(mode="json") for name, part in model.fused.parts.items()},
-            "weights": model.fused.weights_table(),
-            "seed": model.seed,
-            **model.facts,
-            "pending": list(model.pending),
-        }
+        return self.fitted.info()
 
     def save(self, folder: Path | str, *, histories: bool = True, bundle_encoder: bool = False) -> None:
         """Write the model as a folder; see :func:`fuserec.persistence.save`."""

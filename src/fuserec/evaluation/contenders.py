@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fuserec.config import RecommenderConfig
 from fuserec.encoders.reading import stored_words, with_words
@@ -16,6 +16,8 @@ from fuserec.features import item_features
 from fuserec.fusion import fusion_of
 from fuserec.fusion.base import Fusion, fit_parts
 from fuserec.fusion.blend import Blend
+from fuserec.rerank.chain import Chain
+from fuserec.rerank.learning import taught_chain
 from fuserec.scorers import SCORERS, create
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ log = logging.getLogger("fuserec")
 
 FUSED = "fused"
 """Name of the fusion where one configuration is evaluated."""
+
+WITHOUT = "-without-rerank"
+"""What the name of a fusion's lists in the order of scores ends with, where it has rerankers."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,10 @@ class Fused:
     cost : Cost
         Of its parts and of learning.
     ground : Ground
+    chain : Chain
+        The rerankers that make its lists.
+    variant_of : str
+        Name of the fusion whose scores these are, where only the lists differ; empty for the fusion itself.
     """
 
     name: str
@@ -78,6 +87,8 @@ class Fused:
     members: dict[str, str]
     cost: Cost
     ground: Ground
+    chain: Chain = field(default_factory=Chain)
+    variant_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,13 +176,38 @@ class Choice:
         return not self.names or part in self.names or f"{entry}.{part}" in self.names
 
 
+def variants_of(fused: Fused, chains: Mapping[str, tuple[str, str, Any]]) -> list[Fused]:
+    """Return a fusion, what it would show without its rerankers, and with other settings of them.
+
+    Parameters
+    ----------
+    fused : Fused
+    chains : mapping
+        Name of a variant to the reranker, its key and the value.
+    """
+    found = [fused]
+    if fused.chain:
+        name = f"{fused.name}{WITHOUT}"
+        found.append(replace(fused, name=name, chain=Chain(), variant_of=fused.name))
+    for name, (reranker, key, value) in chains.items():
+        chain = fused.chain.retuned(reranker, **{key: value})
+        found.append(replace(fused, name=name, chain=chain, variant_of=fused.name))
+    return found
+
+
 def assemble(
-    dataset: Dataset, found: Sequence[Entry], choice: Choice, held: Split, run: RunOptions
+    dataset: Dataset,
+    found: Sequence[Entry],
+    choice: Choice,
+    held: Split,
+    run: RunOptions,
+    variants: Mapping[str, tuple[str, str, Any]] | None = None,
 ) -> LineUp:
     """Fit every part that is needed once, teach every fusion that is wanted, and give all of them names.
 
     Parts are the tuned ones that the fusion uses, so that a part and its fusion are the same objects. A part
     that two configurations have alike is fitted and scored once; one that differs is called ``NAME.part``.
+    ``variants`` are further lists of each fusion; see :func:`variants_of`.
     """
     work = _Workshop(dataset, held, run)
     teams = [team for entry in found if (team := work.team(entry, choice)) is not None]
@@ -189,7 +225,8 @@ def assemble(
             contenders.setdefault(name, Contender(name, member.scorer, member.cost, team.ground))
             reported += [name] if choice.has(team.entry.name, part) else []
         if team.blend is not None and team.entry.name in choice.fusions:
-            fusions[team.entry.name] = Fused(team.entry.name, team.blend, names, team.cost, team.ground)
+            own = Fused(team.entry.name, team.blend, names, team.cost, team.ground, team.chain)
+            fusions |= {fused.name: fused for fused in variants_of(own, variants or {})}
     for name in choice.extras:
         contenders[name] = work.alone(name, found[0].config.features)
     order = dict.fromkeys([*fusions, *reported, *choice.extras])
@@ -216,6 +253,7 @@ class _Team:
     blend: Fusion | None
     cost: Cost
     ground: Ground
+    chain: Chain
 
 
 @dataclass
@@ -255,7 +293,7 @@ class _Workshop:
         ground = self.ground(entry.config.features)
         with Meter() as whole:
             members = self._fit(parts, ground, entry.config.features)
-            blend, learning = None, Cost(0.0, None)
+            blend, learning, chain = None, Cost(0.0, None), Chain()
             # Tuning belongs to learning, so parts alone go through it too: their figures do not depend on
             # which other models were asked for.
             if fused or (entry.config.fusion.tune and any(m.scorer.tunable for m in members.values())):
@@ -263,9 +301,12 @@ class _Workshop:
                     form = fusion_of if fused else Blend  # any form tunes alike; the blend costs least
                     blend = form(entry.config.fusion, {name: m.scorer for name, m in members.items()})
                     blend = blend.taught(ground.validation, self.run, ground.features)
+                    if fused:
+                        chain = entry.config.rerank.chain()
+                        chain = taught_chain(chain, blend, ground.validation, ground.features, self.run)
                 learning = meter.cost
                 members = {name: _tuned(m, blend.parts[name]) for name, m in members.items()}
-        return _Team(entry, members, blend, _total(members, learning, whole.cost), ground)
+        return _Team(entry, members, blend, _total(members, learning, whole.cost), ground, chain)
 
     def alone(self, name: str, config: FeatureConfig) -> Contender:
         """Fit a scorer that no configuration has, with its defaults."""

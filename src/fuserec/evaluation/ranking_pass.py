@@ -14,13 +14,16 @@ import numpy as np
 
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.ranks import target_ranks
-from fuserec.numerics.topk import top_k
+from fuserec.rerank.chain import Chain, lists_of
 
 if TYPE_CHECKING:
     from fuserec.data.splits import Holdout
     from fuserec.evaluation.contenders import Contender, Fused, Ground, LineUp
+    from fuserec.rerank.chain import Lists
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scores
+
+_NONE = Chain()
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,16 @@ class _Pass:
         spent = {name: -self._records[name].score_s for name in names}
         scores = {name: self._scores(name, piece) for name in names}
         spent = {name: before + self._records[name].score_s for name, before in spent.items()}
+        combined: dict[int, tuple[Scores, float]] = {}
         for name, fused in self.fusions.items():
-            began = time.perf_counter()
-            members = {part: scores[member] for part, member in fused.members.items()}
-            combined = fused.blend.combine(members, piece.queries)
-            own = time.perf_counter() - began
+            if id(fused.blend) not in combined:  # its variants show the same scores in other orders
+                began = time.perf_counter()
+                members = {part: scores[member] for part, member in fused.members.items()}
+                made = fused.blend.combine(members, piece.queries)
+                combined[id(fused.blend)] = made, time.perf_counter() - began
+            made, own = combined[id(fused.blend)]
             self._records[name].score_s += own + sum(spent[m] for m in set(fused.members.values()))
-            self._keep(name, combined, piece)
+            self._keep(name, made, piece, fused.chain)
         for name in names:
             self._keep(name, scores[name], piece)
 
@@ -135,17 +141,26 @@ class _Pass:
         self._records[name].score_s += time.perf_counter() - began
         return scores
 
-    def _keep(self, name: str, scores: Scores, piece: Holdout) -> None:
+    def _keep(self, name: str, scores: Scores, piece: Holdout, chain: Chain = _NONE) -> None:
         """Keep ranks and lists of a chunk where the model is reported."""
         if name not in self.reported:
             return
         self.run.check()
-        visible, threads = self._visible(scores), self.run.threads
-        exclude = piece.queries.seen()
+        threads, q, exclude = self.run.threads, piece.queries, piece.queries.seen()
+        began = time.perf_counter()
+        visible = chain.permitted(self._visible(scores), q)
+        self._records[name].score_s += time.perf_counter() - began
         ranks, candidates = target_ranks(visible, exclude, (piece.indptr, piece.items), threads)
-        lists, _, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
+        began = time.perf_counter()
+        width = max(self.depth, chain.depth) if chain else self.depth
+        shown = lists_of(
+            visible, width, chain, q, exclude=exclude, ties=self._ties, threads=threads, places=self.depth
+        )
+        self._records[name].score_s += time.perf_counter() - began if chain else 0.0
+        ranks = moved_ranks(ranks, shown, piece)
         answered = np.isfinite(visible[piece.rows, piece.items])
-        self._records[name].pieces.append((ranks, answered, candidates, lists, counts))
+        counts = np.minimum(shown.counts, self.depth)
+        self._records[name].pieces.append((ranks, answered, candidates, shown.items[:, : self.depth], counts))
 
     def _visible(self, scores: Scores) -> np.ndarray:
         """Return the scores, minus infinity where the model abstains; the scorer's array stays as it is."""
@@ -155,3 +170,23 @@ class _Pass:
         visible.fill(-np.inf)
         np.copyto(visible, scores.values, where=scores.answered)
         return visible
+
+
+def moved_ranks(ranks: np.ndarray, shown: Lists, piece: Holdout) -> np.ndarray:
+    """Return the ranks of targets float64 (n_targets,) in the lists that are shown.
+
+    Where rerankers leave an item where it was it keeps its mean rank, and so does what stands below their pool; an
+    item that was moved has the rank of its place.
+    """
+    if not shown.trail:
+        return ranks
+    m = shown.trail[0][1].shape[1]
+    came_from = np.broadcast_to(np.arange(m, dtype=np.int32), shown.trail[0][1].shape)
+    for _, order in shown.trail:
+        came_from = np.take_along_axis(came_from, order.astype(np.int64), axis=1)
+    found = shown.items[piece.rows, :m] == piece.items[:, None]
+    target, place = np.nonzero(found)
+    moved = came_from[piece.rows[target], place] != place
+    out = ranks.copy()
+    out[target[moved]] = place[moved] + 1.0
+    return out
