@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from fuserec.control.controls import Controls
 from fuserec.encoders.features import FeatureConfig
 from fuserec.errors import ConfigError
 from fuserec.fusion.config import FusionConfig
@@ -57,6 +58,9 @@ class RecommenderConfig(Settings):
     rerank: RerankConfig = Field(
         default=RerankConfig(),
         description="What puts scored candidates into the list that is shown; see docs/reranking.md.",
+    )
+    control: Controls = Field(
+        default=Controls(), description="The operator's dials, for every list; see docs/control.md."
     )
     tune: dict[str, dict[str, Any]] = Field(
         default={}, description="Ranges that `fuserec tune` searches, by part."

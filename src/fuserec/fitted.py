@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fuserec.answers import RecommendedItem
+from fuserec.control.controls import Controls
+from fuserec.control.items import Items
+from fuserec.control.lists import Maker
+from fuserec.control.shown import ShownIndex
 from fuserec.errors import RequestError, nearest
 from fuserec.filters import Filters, allowed_items
 from fuserec.numerics.hashing import reseed
@@ -24,8 +28,9 @@ LONG = 200
 """The nearest of so many ids is named for an unknown one that is not longer than this."""
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from fuserec.control.board import Board
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
@@ -51,6 +56,10 @@ class Fitted:
         False where the model was saved without them: it answers, but cannot learn on.
     chain : Chain
         The rerankers; empty where lists are in the order of scores.
+    control : Controls
+        The operator's dials.
+    kept : mapping
+        The dials that users have set, by their id.
     """
 
     dataset: Dataset
@@ -61,6 +70,8 @@ class Fitted:
     pending: tuple[str, ...] = ()
     histories: bool = True
     chain: Chain = field(default_factory=Chain)
+    control: Controls = field(default_factory=Controls)
+    kept: Mapping[str, Controls] = field(default_factory=dict)
 
     @cached_property
     def titles(self) -> list[str]:
@@ -72,6 +83,28 @@ class Fitted:
     def search_index(self) -> SearchIndex:
         """BM25 over the catalogue, built when it is first asked for."""
         return SearchIndex(self.dataset.item_table)
+
+    @cached_property
+    def catalogue(self) -> Items:
+        """What dials know of the items."""
+        return Items(self.dataset, self.features)
+
+    @cached_property
+    def shown_index(self) -> ShownIndex:
+        """The stored impressions by user."""
+        return ShownIndex.of(self.dataset)
+
+    def controls_for(self, user: str | None) -> Controls:
+        """Return the dials of a user, known to the data or not: the operator's, and over them what the user has set."""
+        own = self.kept.get(user) if user is not None else None
+        return self.control if own is None else own.over(self.control)
+
+    def with_controls(self, user: str, controls: Controls | None) -> Fitted:
+        """Return the snapshot with other dials of a user, or without any; itself where that changes nothing."""
+        if controls is None and user not in self.kept:
+            return self
+        kept = {name: own for name, own in self.kept.items() if name != user}
+        return replace(self, kept=kept if controls is None else {**kept, user: controls})
 
     @cached_property
     def tastes(self) -> Tastes:
@@ -115,6 +148,8 @@ class Fitted:
             "rerank": {
                 name: one.config.model_dump(mode="json") for name, one in self.chain.rerankers.items()
             },
+            "control": self.control.told(),
+            "users_with_controls": len(self.kept),
             "seed": self.seed,
             **self.facts,
             "pending": list(self.pending),
@@ -156,8 +191,10 @@ def probable(model: Fitted, scores: Scores, allowed: np.ndarray, k: int, least: 
     return np.asarray(eligible_too & (model.fused.probability(scores.values[0]) >= least))
 
 
-def listed(model: Fitted, q: QueryBatch, scores: Scores, allowed: np.ndarray, k: int) -> Lists:
-    """Return the list of one query: the best eligible items as the rerankers order them.
+def listed(
+    model: Fitted, q: QueryBatch, scores: Scores, allowed: np.ndarray, k: int, board: Board | None = None
+) -> Lists:
+    """Return the list of one query: the best eligible items as the rerankers, and then dials, order them.
 
     Those of which no part knows anything only fill up the list.
     """
@@ -165,8 +202,13 @@ def listed(model: Fitted, q: QueryBatch, scores: Scores, allowed: np.ndarray, k:
     forbidden = model.chain.forbidden(q)
     if forbidden is not None:
         allowed = allowed & ~forbidden[0]
+    if board is not None and board.hidden is not None:
+        allowed = allowed & ~board.hidden
     first = np.where(answered & allowed, values, np.float32(-np.inf))[None, :]
-    found = lists_of(first, k, model.chain, q, ties=ties)
+    if board is None:
+        found = lists_of(first, k, model.chain, q, ties=ties)
+    else:
+        found = Maker(board, model.chain, ties).lists(first, k, q)
     n = int(found.counts[0])
     if n < k and (allowed & ~answered).any():
         rest = np.where(allowed & ~answered, values, np.float32(-np.inf))[None, :]

@@ -13,8 +13,11 @@ import numpy as np
 from fuserec.additions import Rows, additions
 from fuserec.answers import Answer, Questions, RecommendedItem
 from fuserec.config import RecommenderConfig
+from fuserec.control.board import Board
+from fuserec.control.controls import Controls, controls_of
+from fuserec.control.many import lists_of_users
+from fuserec.control.request import Shown, board_of
 from fuserec.data.query import Event
-from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
 from fuserec.features import item_features
 from fuserec.filters import Filters
@@ -34,7 +37,6 @@ from fuserec.requests import (
     shown_id,
     well_formed,
 )
-from fuserec.rerank.chain import lists_of
 from fuserec.rerank.learning import fitted_with
 from fuserec.run import RunOptions
 from fuserec.search import found
@@ -97,7 +99,10 @@ class Recommender:
         fused, chain = fitted_with(fused, self.config.rerank.chain(), dataset, features, run)
         facts = {"fit_s": round(time.perf_counter() - started, 2), **features.facts, **fused.facts}
         with self._writing:
-            self._model = Fitted(dataset, features, fused, run.seed, facts, chain=chain)
+            kept = {} if self._model is None else self._model.kept
+            self._model = Fitted(
+                dataset, features, fused, run.seed, facts, chain=chain, control=self.config.control, kept=kept
+            )
         return self
 
     def update(
@@ -162,14 +167,18 @@ class Recommender:
         """
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
-            old = self.fitted
+            old = self.fitted.with_controls(user, None)
             index = old.dataset.users.index(well_formed(user, "user"))
+            if index < 0 and old is not self.fitted:  # somebody new who had set dials
+                self._model = old
+                return self
             if index < 0:
                 raise RequestError(
                     f"user {shown_id(user)} is not known to this model: there is nothing to forget"
                 )
             dataset = old.dataset.without_user(index)
             if not defer:
+                self._model = old
                 return self._fit(
                     dataset, run, old.features.sentence_encoder
                 )  # in the lock: no update is lost
@@ -193,6 +202,8 @@ class Recommender:
         min_probability: float | None = None,
         explain: bool = False,
         language: Language = "en",
+        controls: Controls | Mapping[str, Any] | None = None,
+        shown: Shown = (),
         run: RunOptions | None = None,
     ) -> Answer:
         """Recommend items to a user, for a history, for a text, or for nobody in particular.
@@ -220,6 +231,11 @@ class Recommender:
             Add reason and evidence to each item.
         language : {"en", "zh"}
             Of the reasons.
+        controls : Controls or mapping, optional
+            Dials of this call, over those that are kept of the user and the operator's, e.g.
+            ``{"more": {"categories: Jazz": 0.5}, "diversity": 0.3}``; see docs/control.md.
+        shown : sequence of item ids, or pairs (item id, unix seconds)
+            What was shown already, beside the stored impressions; for the dials ``fatigue`` and ``max_shown``.
 
         Raises
         ------
@@ -239,8 +255,10 @@ class Recommender:
         scores = model.fused.score(q)
         if min_probability is not None:
             allowed = probable(model, scores, allowed, k, min_probability)
-        items = worded(model, q, listed(model, q, scores, allowed, k), explain, language)
-        return Answer(request.shown, request.known, items, (*request.warnings, *warnings), model.note)
+        board, said = board_of(model, request, query.user, controls, shown, run)
+        items = worded(model, q, listed(model, q, scores, allowed, k, board), explain, language)
+        asked = request.shown if board is None else {**request.shown, "controls": board.controls.told()}
+        return Answer(asked, request.known, items, (*request.warnings, *warnings, *said), model.note)
 
     def recommend_users(
         self, users: Sequence[str], k: int = 10, run: RunOptions | None = None
@@ -255,27 +273,28 @@ class Recommender:
         """
         model, run = self.fitted, run or RunOptions()
         k = list_length(k, model.dataset)
-        users = id_list(users, "users")
-        indices = model.dataset.users.indices(users)
-        if (indices < 0).any():
-            raise RequestError(f"user {shown_id(users[int(np.argmin(indices))])} is not known to this model")
-        n_items = model.dataset.n_items
-        chunk = max(1, run.memory_mb * 2**20 // (4 * n_items * (len(model.fused.parts) + 2)))
-        lists, values = [np.empty((0, k), np.int32)], [np.empty((0, k), np.float32)]
-        for lo in range(0, indices.size, chunk):
-            q = model.dataset.queries(indices[lo : lo + chunk])
-            words = stored_words(model.dataset, q.users, np.full(len(q), np.nan), past_only=False)
-            q = with_words(q, words, model.features, run)
-            scores = model.fused.score(q)
-            visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
-            visible = model.chain.permitted(visible, q)
-            shown = lists_of(
-                visible, k, model.chain, q, exclude=q.seen(), ties=model.ties, threads=run.threads
-            )
-            lists.append(shown.items)
-            values.append(shown.scores)
-            run.progress("recommending", min(lo + chunk, indices.size), indices.size)
-        return np.concatenate(lists), np.concatenate(values)
+        return lists_of_users(model, id_list(users, "users"), k, run)
+
+    def set_controls(self, user: str, controls: Controls | Mapping[str, Any] | None) -> Recommender:
+        """Keep the dials of a user, in place of those that were kept; None takes them away.
+
+        They act whenever this user is named, are saved with the model, and go when the user is forgotten.
+
+        Raises
+        ------
+        ConfigError, RequestError
+            For an unknown dial, topic or column, or a value that is not allowed.
+        """
+        user = well_formed(user, "user")
+        chosen = controls_of(controls)
+        with self._writing:
+            Board.of(chosen.over(self.fitted.control), self.fitted.catalogue, RunOptions(threads=1))
+            self._model = self.fitted.with_controls(user, None if controls is None else chosen)
+        return self
+
+    def controls(self, user: str) -> Controls:
+        """Return the dials that are kept of a user."""
+        return self.fitted.kept.get(well_formed(user, "user"), Controls())
 
     def similar(self, item: str, k: int = 10, *, explain: bool = False, language: Language = "en") -> Answer:
         """Return the items that somebody who only took this one would be recommended."""

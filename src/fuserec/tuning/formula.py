@@ -5,9 +5,9 @@
     ndcg@10 + 0.1*ild@10 subject to coverage@10 >= 0.3 and novelty@10 <= 12
     ndcg@10, ild@10
 
-Sums and differences of metrics with numbers as factors, brackets allowed; a comma between sums makes them aims of their
-own, all of them raised. Limits stand behind ``subject to``, joined by ``and`` or commas. The text is taken apart here and
-never executed.
+Sums and differences of metrics with numbers as factors, brackets allowed; a comma between sums makes them aims of
+their own, all of them raised. Limits stand behind ``subject to``, joined by ``and`` or commas. The text is taken apart
+here and never executed.
 """
 
 from __future__ import annotations
