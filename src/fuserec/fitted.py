@@ -208,15 +208,38 @@ def listed(
     if board is None:
         found = lists_of(first, k, model.chain, q, ties=ties)
     else:
-        found = Maker(board, model.chain, ties).lists(first, k, q)
+        found = dialled(board, model, q, first, values, allowed & ~answered, k)
     n = int(found.counts[0])
-    if n < k and (allowed & ~answered).any():
-        rest = np.where(allowed & ~answered, values, np.float32(-np.inf))[None, :]
+    unknown = allowed & ~answered
+    unknown[found.items[0, :n]] = False  # dials may have placed some
+    if n < k and unknown.any():
+        rest = np.where(unknown, values, np.float32(-np.inf))[None, :]
         more, top, extra = top_k(rest, k - n, ties=ties)
         items = np.concatenate([found.items[:, :n], more[:, : extra[0]]], axis=1)
         top = np.concatenate([found.scores[:, :n], top[:, : extra[0]]], axis=1)
         found = replace(found, items=items, scores=top, counts=found.counts + extra)
     return found
+
+
+def dialled(
+    board: Board,
+    model: Fitted,
+    q: QueryBatch,
+    first: np.ndarray,
+    values: np.ndarray,
+    unheard: np.ndarray,
+    k: int,
+) -> Lists:
+    """Return the list of one query by dials.
+
+    Where places are kept for new items, those of which no part knows anything stand below all others.
+    """
+    new = None if board.new is None else unheard & board.new
+    if new is not None and new.any():
+        known = first[np.isfinite(first)]
+        first = np.where(new, np.float32(known.min(initial=0) - 1), first)
+    found = Maker(board, model.chain, model.ties).lists(first, k, q)
+    return replace(found, scores=np.where(found.items >= 0, values[found.items], found.scores))
 
 
 def worded(
