@@ -28,6 +28,7 @@ from fuserec.rerank.chain import Chain, Lists, Move, lists_of
 if TYPE_CHECKING:
     from fuserec.control.board import Board
     from fuserec.data.query import QueryBatch
+    from fuserec.data.splits import Holdout
 
 NAME = "control"
 """What the moves of dials are called."""
@@ -82,6 +83,19 @@ class Dialled(Lists):
                 moved.append(Move(NAME, before + 1, place + 1, because))
             found.append(tuple(moved))
         return found
+
+    def ranks(self, ranks: np.ndarray, held: Holdout) -> np.ndarray:
+        """Return the ranks of targets float64 (n_targets,) in whole lists: that of its place for what was moved.
+
+        What stands below the pool, or was added to it and not lifted among the best, keeps its mean rank.
+        """
+        deep = self.base.items.shape[1]
+        target, place = np.nonzero(self.items[held.rows] == held.items[:, None])
+        came_from = self.order[held.rows[target], place]
+        moved = (came_from != place) & ((came_from < deep) | (place < deep))
+        out = ranks.copy()
+        out[target[moved]] = place[moved] + 1.0
+        return out
 
     def _cause(self, row: int, own: int, place: int, up: bool) -> tuple[str, str]:
         """Return which dial moved an item most, compared with the items that stood on top: kind and topic."""
@@ -154,7 +168,7 @@ class Maker:
             )
             more = _Found(*top_k(extra, min(max(MORE, 2 * k), visible.shape[1]), **limits))
             items, scores, counts = _behind(_Found(items, scores, counts), more)
-        return DialPool(base, items, scores, counts, _draws(q, self.ties), visible if len(q) == 1 else None)
+        return DialPool(base, items, scores, counts, draws_of(q, self.ties), visible if len(q) == 1 else None)
 
     def chosen(self, pool: DialPool, k: int, *, whole: bool = False) -> Dialled:
         """Return the lists of k items that the board's dials choose from a pool, or the whole pool in its new order."""
@@ -269,7 +283,7 @@ def _behind(first: _Found, second: _Found) -> _Found:
     return _Found(items[:, :widest], scores[:, :widest], counts)
 
 
-def _draws(q: QueryBatch, ties: np.ndarray) -> np.ndarray:
+def draws_of(q: QueryBatch, ties: np.ndarray) -> np.ndarray:
     """Return float64 (n,), 0 to 1, of each history: equal histories draw alike, and it changes with every event."""
     mixed = np.zeros(len(q), np.uint64)
     np.add.at(mixed, q.rows, ties[q.items])
