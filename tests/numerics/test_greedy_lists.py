@@ -232,6 +232,9 @@ def test_threads_change_nothing(threads: int) -> None:
     one = mmr_order(items, counts, relevance, space, 0.5, 10)
     assert np.array_equal(one, mmr_order(items, counts, relevance, space, 0.5, 10, threads))
     single = np.concatenate(
-        [mmr_order(items[r : r + 1], counts[r : r + 1], relevance[r : r + 1], space, 0.5, 10) for r in range(90)]
+        [
+            mmr_order(items[r : r + 1], counts[r : r + 1], relevance[r : r + 1], space, 0.5, 10)
+            for r in range(90)
+        ]
     )
     assert np.array_equal(one, single)

@@ -44,7 +44,7 @@ def planted() -> Dataset:
         main, side = user % len(KINDS), (user + 1) % len(KINDS)
         chance = appeal * np.where(kind == main, 1.0, np.where(kind == side, 0.5, 0.02))
         taken = rng.choice(N_ITEMS, 12, replace=False, p=chance / chance.sum())
-        rows += [(f"u{user}", f"i{item}", 1000.0 * user + step) for step, item in enumerate(taken)]
+        rows += [(f"u{user}", f"i{item}", 1.6e9 + 1000.0 * user + step) for step, item in enumerate(taken)]
     items = [
         {
             "item_id": f"i{item}",
@@ -64,16 +64,17 @@ def planted() -> Dataset:
 
 @pytest.fixture(scope="session")
 def shop() -> Shop:
-    """Return the planted shop with 40 queries and their 30 candidates."""
+    """Return the planted shop with 40 queries and their 60 candidates."""
     dataset = planted()
     config = FeatureConfig.parse({"use_sentence": "never"}, "test")
     features = ItemFeatures.build(dataset, config, RunOptions(threads=1))
     q = dataset.queries(np.arange(40))
     rng = np.random.default_rng(3)
     counts = np.log1p(dataset.item_counts)
-    values = (counts[None, :] + 0.3 * rng.random((40, dataset.n_items))).astype(np.float32)
+    main = (np.arange(dataset.n_items) % 4)[None, :] == (np.arange(40) % 4)[:, None]
+    values = (counts[None, :] + 1.5 * main + 0.3 * rng.random((40, dataset.n_items))).astype(np.float32)
     values[q.rows, q.items] = -np.inf
-    items = np.argsort(-values, axis=1, kind="stable")[:, :30].astype(np.int32)
+    items = np.argsort(-values, axis=1, kind="stable")[:, :60].astype(np.int32)
     scores = np.take_along_axis(values, items.astype(np.int64), axis=1)
     there = np.isfinite(scores)
     pool = Pool.of(np.where(there, items, -1), scores, there.sum(axis=1).astype(np.int32))

@@ -111,7 +111,7 @@ class Reranker(ABC):
     """Whether it learns from pools of validation queries (:meth:`taught`)."""
     at_fit: ClassVar[frozenset[str]] = frozenset()
     """Settings that ``fit`` reads: another value of them needs another fit."""
-    aim: ClassVar[Aim]
+    aim: Aim
     said: ClassVar[Mapping[Language, tuple[str, str]]]
     """By language why an item went up, and why one went down, as clauses after the places of a move."""
 

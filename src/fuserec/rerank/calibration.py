@@ -55,7 +55,7 @@ class Calibration(Reranker):
     name: ClassVar[str] = "calibration"
     Config = CalibrationConfig
     at_fit: ClassVar[frozenset[str]] = frozenset({"column"})
-    aim: ClassVar[Aim] = Aim(
+    aim: Aim = Aim(
         "Miscalibration",
         "Kullback-Leibler divergence of the list's kinds from the history's, in nats.",
         "lower",

@@ -62,7 +62,7 @@ class Exposure(Reranker):
     name: ClassVar[str] = "exposure"
     Config = ExposureConfig
     at_fit: ClassVar[frozenset[str]] = frozenset({"column"})
-    aim: ClassVar[Aim] = Aim(
+    aim: Aim = Aim(
         "Missing exposure",
         "By how much the groups that fall short of their fair share of a list do so, summed over them.",
         "lower",

@@ -58,7 +58,7 @@ class Flagged(Reranker):
     name: ClassVar[str] = "flagged"
     Config = FlaggedConfig
     at_fit: ClassVar[frozenset[str]] = frozenset({"items", "column", "values"})
-    aim: ClassVar[Aim] = Aim("Flagged share", "Share of a list's items that are flagged.", "lower")
+    aim: Aim = Aim("Flagged share", "Share of a list's items that are flagged.", "lower")
     said: ClassVar[Mapping[Language, tuple[str, str]]] = {
         "en": ("flagged items went down", "it is flagged"),
         "zh": ("被标记的条目后移", "该条目被标记"),

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from fuserec.numerics.shares import calibrated_order, covering_order, rows_of, weighed_order
 from fuserec.rerank.base import Aim, Language, Pool, Reranker, RerankerSettings
+from fuserec.rerank.calibration import divergence
 from fuserec.rerank.groups import distributions, popularity_groups, ragged, tastes
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ THREE = (0.2, 0.8)
 """Head, middle and tail have 20, 60 and 20 % of the interactions (Abdollahpouri et al. 2021)."""
 
 MIX = 0.01
+
+CALIBRATED = Aim(
+    "Popularity miscalibration",
+    "Kullback-Leibler divergence of head, middle and tail in the list from the history's, in nats.",
+    "lower",
+)
 
 CHARGED: Mapping[Language, tuple[str, str]] = {
     "en": ("taken less often than what it passed", "what is taken less often went first"),
@@ -55,7 +62,7 @@ class PopularityControl(Reranker):
 
     name: ClassVar[str] = "popularity"
     Config = PopularityConfig
-    aim: ClassVar[Aim] = Aim(
+    aim: Aim = Aim(
         "Long-tail share",
         "Share of a list that is of the long tail: items that together have a fifth of the interactions.",
         "higher",
@@ -73,6 +80,7 @@ class PopularityControl(Reranker):
         self._counts = train.item_counts
 
     def _prepare(self) -> None:
+        self.aim = CALIBRATED if self.config.method == "calibrated" else type(self).aim
         self._tail = popularity_groups(self._counts, (1 - TAIL,))
         self._three = _one_hot(popularity_groups(self._counts, THREE), len(THREE) + 1)
         self._two = _one_hot(self._tail, 2)
@@ -95,7 +103,9 @@ class PopularityControl(Reranker):
         return covering_order(rows, self._tail, wanted_two, s, places, threads)
 
     def reached(self, lists: np.ndarray, counts: np.ndarray, q: QueryBatch) -> np.ndarray:
-        """Return the share of each list that is of the long tail."""
+        """Return the share of each list that is of the long tail, or its divergence where that is the method."""
+        if self.config.method == "calibrated":
+            return divergence(lists, counts, self._three, tastes(q, self._three), MIX)
         kept = np.arange(lists.shape[1]) < counts[:, None]
         tail = (self._tail[np.maximum(lists, 0)] == 1) & kept
         return np.where(counts > 0, tail.sum(axis=1) / np.maximum(counts, 1), np.nan)

@@ -26,7 +26,7 @@ SPACE = (
 class Diverse(Reranker):
     """What rerankers share whose lists are to have unlike items."""
 
-    aim: ClassVar[Aim] = Aim(
+    aim: Aim = Aim(
         "Diversity",
         "Mean distance (1 - cosine) between the items of a list, in the space of the reranker.",
         "higher",

@@ -90,9 +90,7 @@ class WorstGroup(Reranker):
     Config = WorstGroupConfig
     learns: ClassVar[bool] = True
     at_fit: ClassVar[frozenset[str]] = frozenset({"by", "groups", "rounds", "rate", "regularization"})
-    aim: ClassVar[Aim] = Aim(
-        "Worst group", "Accuracy over the group of people that has the least of it.", "higher"
-    )
+    aim: Aim = Aim("Worst group", "Accuracy over the group of people that has the least of it.", "higher")
     said: ClassVar[Mapping[Language, tuple[str, str]]] = {
         "en": ("weighed for the people served worst", "weighed for the people served worst"),
         "zh": ("按服务最差人群加权", "按服务最差人群加权"),
