@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 RERANKERS: dict[str, str] = {
     "mmr": "mmr:MMR",
+    "dpp": "dpp:DPP",
+    "calibration": "calibration:Calibration",
+    "popularity": "popularity:PopularityControl",
+    "exposure": "exposure:Exposure",
+    "worst_group": "worst_group:WorstGroup",
+    "flagged": "flagged:Flagged",
 }
 """Name to ``module:class``; a module is imported when its reranker is asked for."""
 

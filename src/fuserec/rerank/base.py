@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from fuserec.errors import NotFittedError
+from fuserec.errors import ConfigError, NotFittedError
 from fuserec.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,6 +80,22 @@ class Pool:
         )
 
 
+@dataclass(frozen=True)
+class Aim:
+    """The measure that a reranker serves, for its curve of cost.
+
+    Parameters
+    ----------
+    title : str
+    meaning : str
+    better : {"higher", "lower"}
+    """
+
+    title: str
+    meaning: str
+    better: Literal["higher", "lower"]
+
+
 class Reranker(ABC):
     """Orders a pool anew; immutable once fitted, like a scorer.
 
@@ -93,6 +109,9 @@ class Reranker(ABC):
     """Whether it reads the context of a query, which holds the columns of who asks."""
     learns: ClassVar[bool] = False
     """Whether it learns from pools of validation queries (:meth:`taught`)."""
+    at_fit: ClassVar[frozenset[str]] = frozenset()
+    """Settings that ``fit`` reads: another value of them needs another fit."""
+    aim: Aim
     said: ClassVar[Mapping[Language, tuple[str, str]]]
     """By language why an item went up, and why one went down, as clauses after the places of a move."""
 
@@ -158,12 +177,51 @@ class Reranker(ABC):
             ties the seeded hash of ids has settled.
         """
 
+    @abstractmethod
+    def reached(self, lists: np.ndarray, counts: np.ndarray, q: QueryBatch) -> np.ndarray:
+        """Return float64 (n,): how far each list is where ``aim`` wants it, NaN for a list without a value.
+
+        Parameters
+        ----------
+        lists : int32 (n, k)
+        counts : int32 (n,)
+        q : QueryBatch (n)
+        """
+
+    def audience(self, q: QueryBatch) -> tuple[np.ndarray, tuple[str, ...]] | None:
+        """Return the group of each query int64 (n,), and the names of the groups, where the aim is about groups.
+
+        Then ``aim`` is the accuracy of the worst of them, and ``reached`` has no values.
+        """
+        return None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What validation taught that is worth telling in ``info``: JSON; most have nothing to tell."""
+        return {}
+
+    def info(self) -> dict[str, Any]:
+        """Return settings and what was learnt: JSON."""
+        told = {"learnt": dict(self.facts)} if self.facts else {}
+        return {"reranker": self.name, **self.config.model_dump(mode="json"), **told}
+
     def because(self, item: int, up: bool, language: Language) -> str:
         """Return why an item was moved, as a clause."""
         return self.said[language][0 if up else 1]
 
     def retuned(self, **changes: Any) -> Self:
-        """Return the reranker with other settings, validated; nothing is fitted anew."""
+        """Return the reranker with other settings, validated; nothing is fitted anew.
+
+        Raises
+        ------
+        ConfigError
+            For a value that is not allowed, and for a setting that only another fit can change.
+        """
+        for key in self.at_fit & set(changes):
+            if changes[key] != getattr(self.config, key):
+                raise ConfigError(
+                    f"[rerank.{self.name}] {key}: fit reads it; a fitted reranker changes other settings only"
+                )
         other = copy(self)
         other.config = self.Config.parse({**self.config.model_dump(), **changes}, f"[rerank.{self.name}]")
         if self._fitted:

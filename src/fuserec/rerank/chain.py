@@ -103,11 +103,15 @@ class Chain:
     def apply(
         self, pool: Pool, q: QueryBatch, places: int, threads: int = 1
     ) -> tuple[Pool, tuple[tuple[str, np.ndarray], ...]]:
-        """Return the pool as all of them leave it, and by name what each did: int32 (n, m), see ``order``."""
-        trail = []
-        for name, reranker in self.rerankers.items():
+        """Return the pool as all of them leave it, and by name what each did: int32 (n, m), see ``order``.
+
+        All but the last order the whole pool: otherwise the beginning of a list would hang on its length.
+        """
+        trail, width = [], pool.items.shape[1]
+        for done, (name, reranker) in enumerate(self.rerankers.items(), 1):
             reranker.require_fitted()
-            order = reranker.order(pool, q, min(places, pool.items.shape[1]), threads)
+            last = done == len(self.rerankers)
+            order = reranker.order(pool, q, min(places, width) if last else width, threads)
             pool = pool.reordered(order)
             trail.append((name, order))
         return pool, tuple(trail)

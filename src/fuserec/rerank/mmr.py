@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from fuserec.numerics.diverse import mmr_order
-from fuserec.rerank.base import Language, Pool, Reranker, RerankerSettings
-from fuserec.rerank.spaces import SPACE, SpaceName, item_space
+from fuserec.rerank.base import Language, Pool, RerankerSettings
+from fuserec.rerank.spaces import SPACE, Diverse, SpaceName
 
 if TYPE_CHECKING:
     from fuserec.data.query import QueryBatch
@@ -28,7 +28,7 @@ class MMRConfig(RerankerSettings):
     space: SpaceName = Field(default="text", description=SPACE, json_schema_extra={"tune": False})
 
 
-class MMR(Reranker):
+class MMR(Diverse):
     """Weighs relevance against the highest likeness to what stands above (Carbonell and Goldstein 1998)."""
 
     name: ClassVar[str] = "mmr"
@@ -38,9 +38,6 @@ class MMR(Reranker):
         "zh": ("与前面的条目差异更大", "与前面差异更大的条目排到了前面"),
     }
     config: MMRConfig
-
-    def _prepare(self) -> None:
-        self._space = item_space(self.config.space, self._features, f"[rerank.{self.name}]")
 
     def order(self, pool: Pool, q: QueryBatch, places: int, threads: int = 1) -> np.ndarray:
         """Return the order of maximal marginal relevance."""

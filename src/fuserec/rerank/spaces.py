@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
 
 from fuserec.errors import DataError
+from fuserec.metrics.beyond import intra_list_diversity
 from fuserec.numerics.diverse import Space, space_of
+from fuserec.rerank.base import Aim, Reranker
 
 if TYPE_CHECKING:
+    from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
 
 SpaceName = Literal["text", "categories"]
@@ -18,6 +23,33 @@ SPACE = (
 )
 
 
+class Diverse(Reranker):
+    """What rerankers share whose lists are to have unlike items."""
+
+    aim: Aim = Aim(
+        "Diversity",
+        "Mean distance (1 - cosine) between the items of a list, in the space of the reranker.",
+        "higher",
+    )
+
+    def _prepare(self) -> None:
+        """Take the vectors, which the features hold already."""
+        name: SpaceName = getattr(self.config, "space", "text")
+        self._space = item_space(name, self._features, f"[rerank.{self.name}]")
+
+    def reached(self, lists: np.ndarray, counts: np.ndarray, q: QueryBatch) -> np.ndarray:
+        """Return the mean distance between the items of each list."""
+        name: SpaceName = getattr(self.config, "space", "text")
+        return intra_list_diversity(lists, counts, lists.shape[1], vectors_of(name, self._features))
+
+
+def vectors_of(name: SpaceName, features: ItemFeatures) -> Any:
+    """Return the vectors of all items in a named space, an array or a sparse matrix (n_items, dim)."""
+    if name == "categories":
+        return features.tags
+    return features.lexical if features.sentence is None else features.sentence
+
+
 def item_space(name: SpaceName, features: ItemFeatures, where: str) -> Space:
     """Return the vectors of all items in a named space.
 
@@ -26,10 +58,7 @@ def item_space(name: SpaceName, features: ItemFeatures, where: str) -> Space:
     DataError
         Where no item has anything to be compared by.
     """
-    if name == "categories":
-        space = space_of(features.tags)
-    else:
-        space = space_of(features.lexical if features.sentence is None else features.sentence)
+    space = space_of(vectors_of(name, features))
     if not (space.scale > 0).any():
         have = "categories, tags or a brand" if name == "categories" else "any text"
         other = "text" if name == "categories" else "categories"
