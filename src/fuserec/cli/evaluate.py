@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
+from fuserec.cli.dials import evaluate_dials
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
@@ -37,6 +38,14 @@ def evaluate(
             "--ablate",
             help="Compare one part with variants of it: PART (what its scorer declares, such as joint without one of "
             "its losses), PART.KEY (each value of a key) or PART.KEY=V,V.",
+        ),
+    ] = None,
+    dial: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dial",
+            help="Measure what a dial does and what it costs: DIAL or DIAL=0,0.5,1, as diversity, novelty, freshness, "
+            'fatigue, new_share, "more:TOPIC" and "less:TOPIC"; may be given again.',
         ),
     ] = None,
     split: Annotated[
@@ -79,6 +88,22 @@ def evaluate(
 
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
+    if dial:
+        if ablate is not None or model or report is not None:
+            raise RequestError("--dial: measures the fusion alone; leave --ablate, --model and --report out")
+        evaluate_dials(
+            screen,
+            folder,
+            dial,
+            configs,
+            format=format,
+            split=protocol,
+            ks=ks,
+            json=json,
+            seed=seed,
+            threads=threads,
+        )
+        return
     with (
         checkpoints(resumable) as kept,
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,

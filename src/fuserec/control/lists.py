@@ -174,7 +174,7 @@ class Maker:
         """Return the lists of k items that the board's dials choose from a pool, or the whole pool in its new order."""
         board, there = self.board, np.arange(pool.items.shape[1]) < pool.counts[:, None]
         parts = tuple(pull.on(pool.items, there) for pull in board.pulls)
-        worth = pool.relevance + sum(parts) if parts else pool.relevance
+        worth = sum(parts, pool.relevance if pool.tired is None else pool.relevance - pool.tired)
         places = min(k, pool.items.shape[1])
         due = np.zeros(pool.items.shape, dtype=bool) if board.new is None else board.new[pool.items] & there
         share = board.controls.new_share if board.new is not None else 0.0
@@ -223,6 +223,8 @@ class DialPool:
         From 0 to 1, by the history: which lists get the fraction of a place.
     visible : float32 (n_items,) or None
         All scores, where one query alone is asked: they tell the places of items below the pool.
+    tired : float64 (n, m) or None
+        What each item loses for having been shown, where lists of many queries are made at once.
     """
 
     base: Lists
@@ -231,6 +233,7 @@ class DialPool:
     counts: np.ndarray
     draws: np.ndarray
     visible: np.ndarray | None
+    tired: np.ndarray | None = None
 
     @cached_property
     def relevance(self) -> np.ndarray:

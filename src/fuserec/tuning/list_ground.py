@@ -25,8 +25,8 @@ from fuserec.metrics import name_and_k
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.ranks import target_ranks
 from fuserec.numerics.topk import top_k
-from fuserec.rerank.chain import Chain, Lists
 from fuserec.rerank.base import Pool
+from fuserec.rerank.chain import Chain, Lists
 from fuserec.rerank.learning import taught_chain
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ class ListGround:
         yardstick = Yardstick(own.held, self.ground.held.train, self.ks, self.ground.features, self.run)
         columns = accuracy(outcome, yardstick)
         found = {name: float(np.nanmean(columns[name])) for name in self.metrics if name in columns}
-        return found | self._of_lists(outcome, yardstick, [name for name in self.metrics if name not in columns])
+        return found | self._of_lists(
+            outcome, yardstick, [name for name in self.metrics if name not in columns]
+        )
 
     def _of_lists(self, outcome: Outcome, yardstick: Yardstick, names: list[str]) -> Figures:
         """Return metrics over lists; families of measures that have none of them are asked once only."""
@@ -139,8 +141,12 @@ class ListGround:
         useful = []
         for family in MEASURES if self._families is None else self._families:
             measured = family(outcome, yardstick)
-            own = {name: float(np.nanmean(column)) for name, column in measured.columns.items() if name in names}
-            own |= {n: float(e.value) for n, e in measured.whole.items() if n in names and e.value is not None}
+            own = {
+                name: float(np.nanmean(column)) for name, column in measured.columns.items() if name in names
+            }
+            own |= {
+                n: float(e.value) for n, e in measured.whole.items() if n in names and e.value is not None
+            }
             found |= own
             useful += [family] if own else []
         missing = [name for name in names if name not in found]
