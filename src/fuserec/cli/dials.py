@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fuserec.cli.screen import one_line
-from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
     from fuserec.cli.screen import Screen
@@ -38,8 +37,6 @@ def evaluate_dials(
 
     parse_dials(dials)  # before hours of work
     if isinstance(config, dict):
-        if len(config) > 1:
-            raise RequestError("--dial: measures the fusion of one configuration; give one --config")
         config = next(iter(config.values()))
     k = 10 if 10 in ks else max(ks)
     with screen.working("measured", seed=seed, threads=threads) as run:

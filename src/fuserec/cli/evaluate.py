@@ -76,10 +76,7 @@ def evaluate(
         out_file(path, option)
     if len({path.resolve() for path in files}) < len(files):
         raise RequestError(f"--json and --report name one file ({report}): name two")
-    if ablate is not None and (model or len(config or ()) > 1):
-        raise RequestError(
-            "--ablate compares variants of one part: give at most one --config, and no --model"
-        )
+    _one_purpose(ablate, dial, model, config, report)
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.report import write_html
@@ -89,8 +86,6 @@ def evaluate(
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
     if dial:
-        if ablate is not None or model or report is not None:
-            raise RequestError("--dial: measures the fusion alone; leave --ablate, --model and --report out")
         evaluate_dials(
             screen,
             folder,
@@ -131,6 +126,24 @@ def evaluate(
         screen.show(ablation_table(results))
     for path in files:
         screen.remark(f"written: {path}")
+
+
+def _one_purpose(
+    ablate: str | None,
+    dial: list[str] | None,
+    model: list[str] | None,
+    config: list[Path] | None,
+    report: Path | None,
+) -> None:
+    """Refuse options that ask for two things at once."""
+    if ablate is not None and (model or len(config or ()) > 1):
+        raise RequestError(
+            "--ablate compares variants of one part: give at most one --config, and no --model"
+        )
+    if dial and (ablate is not None or model or report is not None or len(config or ()) > 1):
+        raise RequestError(
+            "--dial: measures the fusion of one configuration; leave --ablate, --model and --report out"
+        )
 
 
 def show(screen: Screen, results: EvaluationResults) -> None:

@@ -6,6 +6,7 @@ intervals over users, and their differences from the dial at its first strength 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ class DialCurve:
     def monotone(self) -> bool:
         """Whether the mean effect never falls."""
         values = [step.effect.value or 0.0 for step in self.steps]
-        return all(b >= a - SLIGHT for a, b in zip(values, values[1:], strict=False))
+        return all(b >= a - SLIGHT for a, b in itertools.pairwise(values))
 
     def as_json(self) -> dict[str, Any]:
         """Return the curve as JSON has it."""
@@ -139,7 +140,7 @@ def parse_dials(texts: Sequence[str]) -> list[tuple[str, str, tuple[float, ...]]
     found = []
     for text in texts:
         named, sign, listed = text.rpartition("=") if "=" in text else (text, "", "")
-        dial, colon, topic = (part.strip() for part in named.partition(":"))
+        dial, _, topic = (part.strip() for part in named.partition(":"))
         if dial not in DIALS:
             raise RequestError(
                 f"--dial {text!r}: no dial {dial!r}{nearest(dial, DIALS)} (known: {', '.join(DIALS)})"
@@ -157,7 +158,7 @@ def _strengths(listed: str, text: str) -> tuple[float, ...]:
         values = tuple(float(part) for part in listed.split(","))
     except ValueError:
         values = ()
-    rising = all(a < b for a, b in zip(values, values[1:], strict=False))
+    rising = all(a < b for a, b in itertools.pairwise(values))
     if len(values) < 2 or not rising or not (values[0] >= 0 and values[-1] <= 1):
         raise RequestError(
             f"--dial {text!r}: write at least two strengths from 0 to 1, rising, e.g. 0,0.25,0.5,0.75,1"
@@ -357,19 +358,23 @@ def ndcg_of_lists(shown: Lists, piece: Holdout, k: int) -> np.ndarray:
     gains = np.bincount(piece.rows[target], 1 / np.log2(place + 2.0), minlength=n)
     relevant = np.diff(piece.indptr)
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])[np.minimum(relevant, k)]
-    return np.divide(gains, ideal, out=np.full(n, np.nan), where=ideal > 0)
+    out = np.full(n, np.nan)
+    np.divide(gains, ideal, out=out, where=ideal > 0)
+    return out
 
 
 def _mean(values: np.ndarray, shown: Lists) -> np.ndarray:
     """Return float64 (n,): the mean over the items of each list, NaN for an empty one."""
     there = np.arange(shown.items.shape[1]) < shown.counts[:, None]
     totals = np.where(there, values, 0).sum(axis=1, dtype=np.float64)
-    return np.divide(totals, shown.counts, out=np.full(totals.size, np.nan), where=shown.counts > 0)
+    out = np.full(totals.size, np.nan)
+    np.divide(totals, shown.counts, out=out, where=shown.counts > 0)
+    return out
 
 
 def _falling(columns: list[np.ndarray]) -> float:
     """Return the share of lists whose effect falls at some step."""
     falls = np.zeros(columns[0].size, dtype=bool)
-    for before, after in zip(columns, columns[1:], strict=False):
+    for before, after in itertools.pairwise(columns):
         falls |= after < before - 1e-6
     return float(falls.mean()) if falls.size else 0.0
