@@ -163,7 +163,8 @@ def test_lists_are_tuned_by_sums_limits_and_fronts(cli, small: Path, quick: Path
     options[-1] = tmp_path / "front.db"
     front = [*options, "--objective", "ndcg@10, ild@10", "--quiet"]
     found = cli("tune", small, "--out", out, *front, "--json").json
-    assert found["written"] == [str(tmp_path / f"tuned-{n}.toml") for n in range(1, len(found["points"]) + 1)]
+    many = [str(tmp_path / f"tuned-{n}.toml") for n in range(1, len(found["points"]) + 1)]
+    assert found["written"] == (many if len(many) > 1 else [str(out)])
     picked = cli("tune", small, "--out", tmp_path / "one.toml", *front, "--pick", "balanced", "--json").json
     assert picked["points"] == found["points"]
     assert load_config(tmp_path / "one.toml") in [load_config(Path(name)) for name in found["written"]]

@@ -77,11 +77,15 @@ class Items:
         return np.bincount(self.dataset.matrix("one").indices, minlength=self.dataset.n_items)
 
     @cached_property
+    def people(self) -> int:
+        """How many people took anything, at least 1."""
+        return max(1, int(np.count_nonzero(np.diff(self.dataset.matrix("one").indptr))))
+
+    @cached_property
     def rarity(self) -> np.ndarray:
         """float32 (n_items,), 0 to 1: self-information as a share of its maximum, that of an item nobody took."""
-        people = max(1, int(np.count_nonzero(np.diff(self.dataset.matrix("one").indptr))))
-        bits = -np.log2(np.maximum(self.users, 0.5) / people)
-        return np.asarray(bits / np.log2(2 * people), np.float32)
+        bits = -np.log2(np.maximum(self.users, 0.5) / self.people)
+        return np.asarray(bits / np.log2(2 * self.people), np.float32)
 
     def times(self, column: str | None) -> np.ndarray:
         """Return float64 (n_items,): when each item came, in unix seconds; NaN where nobody knows.

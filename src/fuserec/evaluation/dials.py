@@ -210,7 +210,8 @@ def measure_dials(
     line_up = assemble(dataset, found, Choice.of(["fused"], found), held, run)
     if "fused" not in line_up.fusions:
         raise ConfigError("--dial: there is no fusion to measure; name parts in the configuration")
-    bench = _Bench(line_up.fusions["fused"], found[0].config.control, k, run)
+    fused = line_up.fusions["fused"]
+    bench = _Bench(fused, Items(held.train, fused.ground.features), found[0].config.control, k, run)
     curves = [bench.curve(dial, topic, strengths) for dial, topic, strengths in asked]
     facts = {
         "dataset": provenance.dataset_facts(dataset).model_dump(mode="json"),
@@ -226,20 +227,20 @@ class _Bench:
     """A fitted fusion whose lists are measured."""
 
     fused: Fused
+    items: Items
     base: Controls
     k: int
     run: RunOptions
 
     def curve(self, dial: str, topic: str, strengths: tuple[float, ...]) -> DialCurve:
         """Measure one dial: score the queries chunk by chunk, choose lists for every strength."""
-        test, features = self.fused.ground.test, self.fused.ground.features
-        items = Items(test.train, features)
+        test, items = self.fused.ground.test, self.items
         settings = [self._controls(dial, topic, strength) for strength in strengths]
         boards = [Board.of(one, items, self.run, at=items_moment(test)) for one in settings]
         widest = Board.of(
             self._controls(dial, topic, max(0.5, strengths[-1])), items, self.run, at=items_moment(test)
         )
-        fit = topics([topic], test.train, features, self.run)[0].fit if topic else None
+        fit = topics([topic], items.dataset, items.features, self.run)[0].fit if topic else None
         effects = [list[np.ndarray]() for _ in strengths]
         gains = [list[np.ndarray]() for _ in strengths]
         n_items = test.train.n_items
@@ -297,8 +298,7 @@ class _Bench:
         if dial == "diversity":
             return intra_list_diversity(lists, counts, self.k, items.vectors)
         if dial == "novelty":
-            people = max(1, int(np.count_nonzero(np.diff(items.dataset.matrix("one").indptr))))
-            return novelty(lists, counts, self.k, items.users, people)
+            return novelty(lists, counts, self.k, items.users, items.people)
         if dial == "fatigue":
             again = (lists[:, :, None] == first.items[:, None, :]) & (lists >= 0)[:, :, None]
             return 1 - _mean(again.any(axis=2), shown)
