@@ -13,7 +13,6 @@ from fuserec.evaluation.dials import DIALS, measure_dials
 
 pytestmark = pytest.mark.realdata
 
-DATA = Path("/work/shared/data")
 CONFIG = {"features": {"use_sentence": "never"}, "parts": {"popularity": {}, "item_knn": {}, "content": {}}}
 USERS = 400
 SOURCES = {
@@ -23,11 +22,9 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_dials_are_monotone(name: str) -> None:
+def test_dials_are_monotone(realdata: Path, name: str) -> None:
     form, *topics = SOURCES[name]
-    if not (DATA / name).is_dir():
-        pytest.skip(f"{DATA / name} is not there: development datasets are never part of the repository")
-    whole, _ = read(DATA / name, form)
+    whole, _ = read(realdata / name, form)
     few = whole.with_rows(whole.interactions.user < USERS)
     plain = [dial for dial in DIALS if dial not in ("more", "less")]
     dated = few.has_time or "year" in few.item_table.columns
