@@ -16,7 +16,10 @@ from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.results import EvaluationResults
+    from fuserec.run import RunOptions
 
 
 def evaluate(
@@ -37,6 +40,14 @@ def evaluate(
             "--ablate",
             help="Compare one part with variants of it: PART (what its scorer declares, such as joint without one of "
             "its losses), PART.KEY (each value of a key) or PART.KEY=V,V.",
+        ),
+    ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            "--curve",
+            help="What a reranker costs, with one fit: rerank.NAME.KEY=V,V,..., e.g. "
+            "rerank.mmr.strength=0,0.25,0.5,0.75,1.",
         ),
     ] = None,
     split: Annotated[
@@ -67,15 +78,11 @@ def evaluate(
         out_file(path, option)
     if len({path.resolve() for path in files}) < len(files):
         raise RequestError(f"--json and --report name one file ({report}): name two")
-    if ablate is not None and (model or len(config or ()) > 1):
-        raise RequestError(
-            "--ablate compares variants of one part: give at most one --config, and no --model"
-        )
+    refuse_mixed(ablate, curve, model or (), config or ())
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.report import write_html
     from fuserec.evaluation.results import write_json
-    from fuserec.evaluation.runner import evaluate as measure
 
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
@@ -84,13 +91,7 @@ def evaluate(
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
     ):
         dataset, _ = read(folder, format)
-        if ablate is None:
-            results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
-        else:
-            from fuserec.evaluation.ablation import ablate as compare
-
-            only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
-            results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run)
+        results = measured(dataset, configs, ablate, curve, model or (), split=protocol, ks=ks, run=run)
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:
@@ -98,23 +99,71 @@ def evaluate(
     if printed:
         sys.stdout.write(results.to_json())
         return
-    if ablate is None:
-        show(screen, results)
-    else:
-        from fuserec.evaluation.ablation import ablation_table
-
-        screen.show(ablation_table(results))
+    show(screen, results, ablated=ablate is not None)
     for path in files:
         screen.remark(f"written: {path}")
 
 
-def show(screen: Screen, results: EvaluationResults) -> None:
+def refuse_mixed(
+    ablate: str | None, curve: str | None, models: Sequence[str], configs: Sequence[Path]
+) -> None:
+    """Refuse options that ask for two things at once.
+
+    Raises
+    ------
+    RequestError
+        For a comparison of variants, or a curve, with several configurations or a choice of models.
+    """
+    several = bool(models) or len(configs) > 1
+    if ablate is not None and (several or curve is not None):
+        raise RequestError(
+            "--ablate compares variants of one part: give at most one --config, no --model and no --curve"
+        )
+    if curve is not None and several:
+        raise RequestError("--curve is of one fusion: give at most one --config, and no --model")
+
+
+def measured(
+    dataset: Dataset,
+    configs: dict[str, RecommenderConfig] | RecommenderConfig,
+    ablate: str | None,
+    curve: str | None,
+    models: Sequence[str],
+    *,
+    split: SplitConfig,
+    ks: Sequence[int],
+    run: RunOptions,
+) -> EvaluationResults:
+    """Return what was asked for: models side by side, variants of a part, or the curve of a reranker."""
+    only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
+    if curve is not None:
+        from fuserec.evaluation.cost_curve import cost_curve
+
+        return cost_curve(dataset, curve, only, split=split, ks=ks, run=run)
+    if ablate is not None:
+        from fuserec.evaluation.ablation import ablate as compare
+
+        return compare(dataset, ablate, only, split=split, ks=ks, run=run)
+    from fuserec.evaluation.runner import evaluate as measure
+
+    return measure(dataset, configs, split=split, models=models, ks=ks, run=run)
+
+
+def show(screen: Screen, results: EvaluationResults, ablated: bool = False) -> None:
     """Print the table of an evaluation and what it says in words."""
     from rich.text import Text
 
+    from fuserec.evaluation.ablation import ablation_table
+    from fuserec.evaluation.cost_curve import curve_table
     from fuserec.evaluation.report import terminal_table
     from fuserec.evaluation.wording import summary
 
+    if ablated:
+        screen.show(ablation_table(results))
+        return
+    if "curve" in results.configuration:
+        screen.show(curve_table(results), Text("\n".join(one_line(line) for line in results.notes)))
+        return
     said = "\n".join(one_line(line) for line in (*summary(results), *results.notes))
     screen.show(terminal_table(results, width=screen.width), Text(said))
 
