@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_scores_stay_with_their_items_and_moves_tell_the_way(plain, varied) -> N
         start = int(steps[0][0]) if steps else item.rank
         assert start == place[item.item_id]
         assert (int(steps[-1][1]) if steps else start) == item.rank
-        assert all(a[1] == b[0] for a, b in zip(steps, steps[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(steps))
     assert any(move.startswith("mmr: ") for item in after.items for move in item.moves)
     assert any(move.startswith("calibration: ") for item in after.items for move in item.moves)
     assert json.loads(json.dumps(after.to_json()))["items"][1]["moves"] == list(after.items[1].moves)
