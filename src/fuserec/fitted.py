@@ -146,7 +146,7 @@ class Fitted:
             "parts": {name: part.config.model_dump(mode="json") for name, part in self.fused.parts.items()},
             "weights": self.fused.weights_table(),
             "rerank": {
-                name: one.config.model_dump(mode="json") for name, one in self.chain.rerankers.items()
+                name: one.info() for name, one in self.chain.rerankers.items()
             },
             "control": self.control.told(),
             "users_with_controls": len(self.kept),

@@ -248,7 +248,7 @@ class Recommender:
             k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
         k = list_length(k, model.dataset)
         check_answer(min_probability, language)
-        request = resolve(query, model.dataset, model.reads_columns)
+        request = resolve(query, model.dataset, model.reads_columns, model.chain.context_keys)
         q = batch([request], model.features, run)
         allowed, warnings = eligible(model, candidates, exclude, filters)
         allowed[q.items] = False

@@ -117,7 +117,8 @@ def test_an_empty_pool_and_a_short_one_are_served(name, fitted, shop) -> None:
     scores = np.where(items >= 0, 1.0, -np.inf).astype(np.float32)
     pool = Pool.of(items, scores, np.array([0, 2], np.int32))
     order = fitted[name].order(pool, shop.queries.take([0, 1]), 4)
-    assert sorted(order[1, :2]) == [0, 1] and (order[:, 2:] == [2, 3]).all()
+    assert sorted(order[1, :2]) == [0, 1]
+    assert (order[:, 2:] == [2, 3]).all()
 
 
 def test_a_query_without_a_history_is_served(fitted, shop) -> None:
@@ -136,7 +137,8 @@ def test_a_query_without_a_history_is_served(fitted, shop) -> None:
 def test_clauses_are_there_in_both_languages(name, fitted) -> None:
     for up in (True, False):
         english, chinese = (fitted[name].because(7, up, language) for language in ("en", "zh"))
-        assert english and any("\u4e00" <= sign <= "\u9fff" for sign in chinese)
+        assert english
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in chinese)
 
 
 def test_the_pool_scales_relevance_to_its_range() -> None:
@@ -147,7 +149,8 @@ def test_the_pool_scales_relevance_to_its_range() -> None:
     )
     assert pool.relevance.tolist() == [[1.0, 0.5, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     turned = pool.reordered(np.array([[2, 0, 1], [0, 1, 2], [0, 1, 2]]))
-    assert turned.items[0].tolist() == [7, 4, 2] and turned.scores[0].tolist() == [1.0, 3.0, 2.0]
+    assert turned.items[0].tolist() == [7, 4, 2]
+    assert turned.scores[0].tolist() == [1.0, 3.0, 2.0]
     assert turned.relevance[0].tolist() == [1.0, 0.5, 0.0]  # it belongs to places
 
 

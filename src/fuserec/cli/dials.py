@@ -9,12 +9,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fuserec.cli.screen import one_line
+from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
     from fuserec.cli.screen import Screen
     from fuserec.config import RecommenderConfig
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.dials import DialCurve
+
+
+def refuse_beside_dial(
+    dial: Sequence[str] | None,
+    variants: str | None,
+    models: Sequence[str],
+    configs: Sequence[Path],
+    report: Path | None,
+) -> None:
+    """Refuse options that ask for something else beside --dial.
+
+    Raises
+    ------
+    RequestError
+        For a comparison of variants, a choice of models, several configurations, or a report.
+    """
+    if dial and (variants is not None or models or len(configs) > 1 or report is not None):
+        raise RequestError(
+            "--dial: measures the fusion of one configuration; leave --ablate, --curve, --model and --report out"
+        )
 
 
 def evaluate_dials(

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
-from fuserec.cli.dials import evaluate_dials
+from fuserec.cli.dials import evaluate_dials, refuse_beside_dial
 from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
+    from fuserec.data.dataset import Dataset
+    from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.results import EvaluationResults
+    from fuserec.run import RunOptions
 
 
 def evaluate(
@@ -48,6 +51,14 @@ def evaluate(
             'fatigue, new_share, "more:TOPIC" and "less:TOPIC"; may be given again.',
         ),
     ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            "--curve",
+            help="What a reranker costs, with one fit: rerank.NAME.KEY=V,V,..., e.g. "
+            "rerank.mmr.strength=0,0.25,0.5,0.75,1.",
+        ),
+    ] = None,
     split: Annotated[
         str, typer.Option("--split", help="last-out, temporal, random, users, cold-items or predefined.")
     ] = "last-out",
@@ -76,12 +87,12 @@ def evaluate(
         out_file(path, option)
     if len({path.resolve() for path in files}) < len(files):
         raise RequestError(f"--json and --report name one file ({report}): name two")
-    _one_purpose(ablate, dial, model, config, report)
+    refuse_mixed(ablate, curve, model or (), config or ())
+    refuse_beside_dial(dial, ablate or curve, model or (), config or (), report)
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.report import write_html
     from fuserec.evaluation.results import write_json
-    from fuserec.evaluation.runner import evaluate as measure
 
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     configs = _configurations(config or (), track)
@@ -104,13 +115,7 @@ def evaluate(
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
     ):
         dataset, _ = read(folder, format)
-        if ablate is None:
-            results = measure(dataset, configs, split=protocol, models=model or (), ks=ks, run=run)
-        else:
-            from fuserec.evaluation.ablation import ablate as compare
-
-            only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
-            results = compare(dataset, ablate, only, split=protocol, ks=ks, run=run)
+        results = measured(dataset, configs, ablate, curve, model or (), split=protocol, ks=ks, run=run)
     if json is not None and not printed:
         write_json(results, json)
     if report is not None:
@@ -118,41 +123,71 @@ def evaluate(
     if printed:
         sys.stdout.write(results.to_json())
         return
-    if ablate is None:
-        show(screen, results)
-    else:
-        from fuserec.evaluation.ablation import ablation_table
-
-        screen.show(ablation_table(results))
+    show(screen, results, ablated=ablate is not None)
     for path in files:
         screen.remark(f"written: {path}")
 
 
-def _one_purpose(
-    ablate: str | None,
-    dial: list[str] | None,
-    model: list[str] | None,
-    config: list[Path] | None,
-    report: Path | None,
+def refuse_mixed(
+    ablate: str | None, curve: str | None, models: Sequence[str], configs: Sequence[Path]
 ) -> None:
-    """Refuse options that ask for two things at once."""
-    if ablate is not None and (model or len(config or ()) > 1):
+    """Refuse options that ask for two things at once.
+
+    Raises
+    ------
+    RequestError
+        For a comparison of variants, or a curve, with several configurations or a choice of models.
+    """
+    several = bool(models) or len(configs) > 1
+    if ablate is not None and (several or curve is not None):
         raise RequestError(
-            "--ablate compares variants of one part: give at most one --config, and no --model"
+            "--ablate compares variants of one part: give at most one --config, no --model and no --curve"
         )
-    if dial and (ablate is not None or model or report is not None or len(config or ()) > 1):
-        raise RequestError(
-            "--dial: measures the fusion of one configuration; leave --ablate, --model and --report out"
-        )
+    if curve is not None and several:
+        raise RequestError("--curve is of one fusion: give at most one --config, and no --model")
 
 
-def show(screen: Screen, results: EvaluationResults) -> None:
+def measured(
+    dataset: Dataset,
+    configs: dict[str, RecommenderConfig] | RecommenderConfig,
+    ablate: str | None,
+    curve: str | None,
+    models: Sequence[str],
+    *,
+    split: SplitConfig,
+    ks: Sequence[int],
+    run: RunOptions,
+) -> EvaluationResults:
+    """Return what was asked for: models side by side, variants of a part, or the curve of a reranker."""
+    only = configs if not isinstance(configs, dict) else next(iter(configs.values()))
+    if curve is not None:
+        from fuserec.evaluation.cost_curve import cost_curve
+
+        return cost_curve(dataset, curve, only, split=split, ks=ks, run=run)
+    if ablate is not None:
+        from fuserec.evaluation.ablation import ablate as compare
+
+        return compare(dataset, ablate, only, split=split, ks=ks, run=run)
+    from fuserec.evaluation.runner import evaluate as measure
+
+    return measure(dataset, configs, split=split, models=models, ks=ks, run=run)
+
+
+def show(screen: Screen, results: EvaluationResults, ablated: bool = False) -> None:
     """Print the table of an evaluation and what it says in words."""
     from rich.text import Text
 
+    from fuserec.evaluation.ablation import ablation_table
+    from fuserec.evaluation.cost_curve import curve_table
     from fuserec.evaluation.report import terminal_table
     from fuserec.evaluation.wording import summary
 
+    if ablated:
+        screen.show(ablation_table(results))
+        return
+    if "curve" in results.configuration:
+        screen.show(curve_table(results), Text("\n".join(one_line(line) for line in results.notes)))
+        return
     said = "\n".join(one_line(line) for line in (*summary(results), *results.notes))
     screen.show(terminal_table(results, width=screen.width), Text(said))
 

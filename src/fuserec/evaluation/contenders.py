@@ -12,6 +12,7 @@ from fuserec.config import RecommenderConfig
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation.measure import Cost, Meter
+from fuserec.evaluation.results import WITHOUT_RERANK
 from fuserec.features import item_features
 from fuserec.fusion import fusion_of
 from fuserec.fusion.base import Fusion, fit_parts
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, Split
     from fuserec.encoders.features import FeatureConfig, ItemFeatures
+    from fuserec.rerank.base import Reranker
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
 
@@ -31,9 +33,6 @@ log = logging.getLogger("fuserec")
 
 FUSED = "fused"
 """Name of the fusion where one configuration is evaluated."""
-
-WITHOUT = "-without-rerank"
-"""What the name of a fusion's lists in the order of scores ends with, where it has rerankers."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,8 @@ class Fused:
         The rerankers that make its lists.
     variant_of : str
         Name of the fusion whose scores these are, where only the lists differ; empty for the fusion itself.
+    served : Reranker or None
+        Whose aim the lists are measured by.
     """
 
     name: str
@@ -89,6 +90,25 @@ class Fused:
     ground: Ground
     chain: Chain = field(default_factory=Chain)
     variant_of: str = ""
+    served: Reranker | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Another value of a setting of a reranker, whose lists are measured beside a fusion's own.
+
+    Parameters
+    ----------
+    name : str
+        Of the lists in the results.
+    reranker, key : str
+    value : number, text or truth value
+    """
+
+    name: str
+    reranker: str
+    key: str
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -99,6 +119,11 @@ class LineUp:
     fusions: dict[str, Fused]
     reported: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    def refers(self, name: str) -> bool:
+        """Return whether all others are compared with a model: a fusion, or its lists without rerankers."""
+        fused = self.fusions.get(name)
+        return fused is not None and (not fused.variant_of or not fused.chain)
 
     @property
     def grounds(self) -> list[Ground]:
@@ -176,23 +201,17 @@ class Choice:
         return not self.names or part in self.names or f"{entry}.{part}" in self.names
 
 
-def variants_of(fused: Fused, chains: Mapping[str, tuple[str, str, Any]]) -> list[Fused]:
-    """Return a fusion, what it would show without its rerankers, and with other settings of them.
-
-    Parameters
-    ----------
-    fused : Fused
-    chains : mapping
-        Name of a variant to the reranker, its key and the value.
-    """
+def variants_of(fused: Fused, trials: Sequence[Trial]) -> list[Fused]:
+    """Return a fusion, what it would show without its rerankers, and with other settings of one of them."""
     found = [fused]
     if fused.chain:
-        name = f"{fused.name}{WITHOUT}"
-        found.append(replace(fused, name=name, chain=Chain(), variant_of=fused.name))
-    for name, (reranker, key, value) in chains.items():
-        chain = fused.chain.retuned(reranker, **{key: value})
-        found.append(replace(fused, name=name, chain=chain, variant_of=fused.name))
-    return found
+        plain = f"{fused.name}{WITHOUT_RERANK}"
+        found.append(replace(fused, name=plain, chain=Chain(), variant_of=fused.name))
+    for trial in trials:
+        chain = fused.chain.retuned(trial.reranker, **{trial.key: trial.value})
+        found.append(replace(fused, name=trial.name, chain=chain, variant_of=fused.name))
+    served = trials[0].reranker if trials else None
+    return [replace(one, served=fused.chain.rerankers[served] if served else None) for one in found]
 
 
 def assemble(
@@ -201,13 +220,13 @@ def assemble(
     choice: Choice,
     held: Split,
     run: RunOptions,
-    variants: Mapping[str, tuple[str, str, Any]] | None = None,
+    trials: Sequence[Trial] = (),
 ) -> LineUp:
     """Fit every part that is needed once, teach every fusion that is wanted, and give all of them names.
 
     Parts are the tuned ones that the fusion uses, so that a part and its fusion are the same objects. A part
     that two configurations have alike is fitted and scored once; one that differs is called ``NAME.part``.
-    ``variants`` are further lists of each fusion; see :func:`variants_of`.
+    ``trials`` are further lists of each fusion; see :func:`variants_of`.
     """
     work = _Workshop(dataset, held, run)
     teams = [team for entry in found if (team := work.team(entry, choice)) is not None]
@@ -226,7 +245,7 @@ def assemble(
             reported += [name] if choice.has(team.entry.name, part) else []
         if team.blend is not None and team.entry.name in choice.fusions:
             own = Fused(team.entry.name, team.blend, names, team.cost, team.ground, team.chain)
-            fusions |= {fused.name: fused for fused in variants_of(own, variants or {})}
+            fusions |= {fused.name: fused for fused in variants_of(own, trials)}
     for name in choice.extras:
         contenders[name] = work.alone(name, found[0].config.features)
     order = dict.fromkeys([*fusions, *reported, *choice.extras])

@@ -7,7 +7,7 @@ ones, and one buffer in which abstentions are masked.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from fuserec.rerank.chain import Chain, lists_of
 if TYPE_CHECKING:
     from fuserec.data.splits import Holdout
     from fuserec.evaluation.contenders import Contender, Fused, Ground, LineUp
+    from fuserec.rerank.base import Reranker
     from fuserec.rerank.chain import Lists
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scores
@@ -42,7 +43,9 @@ class Outcome:
         The items shown, best first, -1 after the end.
     counts : int32 (n,)
     score_s : float
-        Seconds of scoring all queries; for a fusion those of its parts and of combining them.
+        Seconds of scoring all queries; for a fusion those of its parts, of combining them and of reranking.
+    served : Reranker or None
+        Whose aim the lists are measured by, on a curve of cost.
     """
 
     ranks: np.ndarray
@@ -51,6 +54,7 @@ class Outcome:
     lists: np.ndarray
     counts: np.ndarray
     score_s: float
+    served: Reranker | None = None
 
 
 def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outcome]:
@@ -68,7 +72,9 @@ def ranking_pass(line_up: LineUp, depth: int, run: RunOptions) -> dict[str, Outc
         contenders = {n: c for n, c in line_up.contenders.items() if c.ground is ground}
         fusions = {n: f for n, f in line_up.fusions.items() if f.ground is ground}
         records |= _Pass(ground, contenders, fusions, frozenset(line_up.reported), depth, run).records()
-    return {name: records[name].outcome() for name in line_up.reported}
+    found = {name: records[name].outcome() for name in line_up.reported}
+    aims = {name: fused.served for name, fused in line_up.fusions.items()}
+    return {name: replace(outcome, served=aims.get(name)) for name, outcome in found.items()}
 
 
 @dataclass

@@ -15,7 +15,7 @@ from fuserec.data.splits import split as split_data
 from fuserec.encoders.tuned import leak
 from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
-from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.contenders import Choice, LineUp, Trial, assemble, entries
 from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, rating_errors
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
@@ -43,6 +43,7 @@ def evaluate(
     ks: Sequence[int] = (5, 10, 20),
     run: RunOptions,
     reference: str | None = None,
+    trials: Sequence[Trial] = (),
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -64,6 +65,9 @@ def evaluate(
         Equal seeds give equal figures.
     reference : str, optional
         A reported model that all others are compared with, beside every fusion.
+    trials : sequence of Trial
+        Other settings of a reranker, whose lists are measured too, and all of these by its aim; one fit serves
+        them all (:mod:`fuserec.evaluation.cost_curve`).
 
     Returns
     -------
@@ -81,7 +85,7 @@ def evaluate(
     """
     cuts = _checked(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        results = _measured(dataset, configs, split, models, cuts, told, reference)
+        results = _measured(dataset, configs, split, models, cuts, told, reference, trials)
         tell(results, told)
     return results
 
@@ -94,6 +98,7 @@ def _measured(
     cuts: tuple[int, ...],
     run: RunOptions,
     reference: str | None,
+    trials: Sequence[Trial],
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
@@ -103,7 +108,7 @@ def _measured(
     leaks = tuple(dict.fromkeys(warning for warning in warned if warning))
     for warning in leaks:
         log.warning("%s", warning)
-    line_up = assemble(dataset, found, choice, held, run)
+    line_up = assemble(dataset, found, choice, held, run, trials)
     outcomes = ranking_pass(line_up, max(cuts), run)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)
     primary = f"ndcg@{PRIMARY_K if PRIMARY_K in cuts else max(cuts)}"
@@ -114,7 +119,7 @@ def _measured(
         run.check()
         run.progress("figures and intervals", done, len(outcomes))
         results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
-    references = tuple(name for name in outcomes if name in line_up.fusions or name == reference)
+    references = tuple(name for name in outcomes if name == reference or line_up.refers(name))
     compared = comparisons(columns, ratings, references, yardstick, primary)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
     return EvaluationResults(
@@ -150,6 +155,8 @@ def _ratings(line_up: LineUp, yardstick: Yardstick) -> dict[str, RatingErrors]:
         return found
     for name in line_up.reported:
         fused = line_up.fusions.get(name)
+        if fused is not None and fused.variant_of:
+            continue  # ratings do not hang on the order of a list
         if fused is not None:
             able, ground, model = fused.blend.predicts, fused.ground, fused.blend
             errors = rating_errors(model, ground.test, yardstick.run) if able else None

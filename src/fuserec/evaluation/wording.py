@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fuserec.evaluation.results import EvaluationResults, ModelResult
+from fuserec.evaluation.results import WITHOUT_RERANK, EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
@@ -144,6 +144,7 @@ def summary(results: EvaluationResults) -> list[str]:
         return ["No model has a figure on the metric that decides."]
     model, metric = results.models[name], primary_of(results)
     lines = [_headline(results, name, metric), _against_next(results, name, metric)]
+    lines.append(_reranked(results, name, metric))
     lines += [_reached(model), _weakest(model, metric), _catalogue(model)]
     return [line for line in lines if line]
 
@@ -163,7 +164,8 @@ def _headline(results: EvaluationResults, name: str, metric: str) -> str:
 
 def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
     """Say how the leading model compares with the best of the others."""
-    rest = {other: model for other, model in results.models.items() if other != name}
+    plain = f"{name}{WITHOUT_RERANK}"
+    rest = {other: model for other, model in results.models.items() if other not in (name, plain)}
     other = results.model_copy(update={"models": rest}).best(metric)
     found = versus(results, name, other) if other else None
     if other is None or found is None or found.difference is None:
@@ -175,6 +177,18 @@ def _against_next(results: EvaluationResults, name: str, metric: str) -> str:
     better = (found.difference > 0) == (definition(metric).better != "lower")
     verdict = "beats" if better else "falls behind"
     return f"It {verdict} the best single part, {other}, by {told}: clearly more than chance."
+
+
+def _reranked(results: EvaluationResults, name: str, metric: str) -> str:
+    """Say what the rerankers of a model cost, where it has any."""
+    found = versus(results, name, f"{name}{WITHOUT_RERANK}")
+    if found is None or found.difference is None:
+        return ""
+    told = f"{metric_title(metric)} by {figure(metric, abs(found.difference))}"
+    told = f"{told} ({probability(found.p)})" if found.p is not None else told
+    if not clear(found):
+        return f"Its rerankers change {told}, within chance."
+    return f"Its rerankers {'raise' if found.difference > 0 else 'lower'} {told}: clearly more than chance."
 
 
 def _reached(model: ModelResult) -> str:
@@ -223,3 +237,11 @@ def _catalogue(model: ModelResult) -> str:
             k = name_and_k(metric)[1]
             return f"The first {k} places of all its lists together show {share} of the catalogue."
     return ""
+
+
+def compared(metric: str, gap: Difference | None) -> tuple[str, str, str]:
+    """Return a difference, its interval and its p-value in words; nothing where there is none."""
+    if gap is None or gap.difference is None or gap.low is None or gap.high is None:
+        return "", "", ""
+    low, high = (f"{'+' if end >= 0 else '−'}{figure(metric, abs(end))}" for end in (gap.low, gap.high))
+    return signed(metric, gap), f"{low} to {high}", "" if gap.p is None else f"{gap.p:.3f}"

@@ -87,6 +87,7 @@ class Fusion(Scorer):
         self._teach(held, patient, spending.learning(self.config, self.parts, held))
         self._drop_unused(spending)
         if self.when_taught is not None:
+            self._fitted = True  # it answers now; the refit makes its parts better
             self.when_taught(self, held)
         self.parts = spending.refit(self.parts, train, features, patient)
         self._set_items(train, run)

@@ -8,12 +8,14 @@ implementation.
 from __future__ import annotations
 
 from fuserec.errors import RequestError, nearest
-from fuserec.metrics import beyond, ranking, rating
+from fuserec.metrics import aims, beyond, ranking, rating
 from fuserec.metrics.definitions import Definition
 
 __all__ = ["DEFINITIONS", "Definition", "definition", "name_and_k"]
 
-DEFINITIONS: dict[str, Definition] = ranking.DEFINITIONS | rating.DEFINITIONS | beyond.DEFINITIONS
+DEFINITIONS: dict[str, Definition] = (
+    ranking.DEFINITIONS | rating.DEFINITIONS | beyond.DEFINITIONS | aims.DEFINITIONS
+)
 """Every metric by the name that results carry before the ``@``, in the order of tables."""
 
 

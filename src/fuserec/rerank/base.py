@@ -205,6 +205,11 @@ class Reranker(ABC):
         told = {"learnt": dict(self.facts)} if self.facts else {}
         return {"reranker": self.name, **self.config.model_dump(mode="json"), **told}
 
+    @property
+    def context_keys(self) -> tuple[str, ...]:
+        """Keys of a request's context that it reads, whether the data have them or not."""
+        return ()
+
     def because(self, item: int, up: bool, language: Language) -> str:
         """Return why an item was moved, as a clause."""
         return self.said[language][0 if up else 1]

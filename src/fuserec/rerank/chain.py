@@ -63,6 +63,11 @@ class Chain:
         """Whether any of them reads the context of a query."""
         return any(reranker.reads_columns for reranker in self.rerankers.values())
 
+    @property
+    def context_keys(self) -> tuple[str, ...]:
+        """Keys of a request's context that any of them reads."""
+        return tuple(dict.fromkeys(key for r in self.rerankers.values() for key in r.context_keys))
+
     def fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
         """Return the chain of fitted rerankers."""
         return self._each({name: r.fit(train, features, run) for name, r in self.rerankers.items()})

@@ -67,8 +67,8 @@ class RerankConfig(Settings):
             )
         return Chain({name: made[name] for name in self.order or made}, self.depth)
 
-    def changed(self, name: str, key: str, value: Any) -> RerankConfig:
-        """Return the configuration with one setting of one reranker changed, added where it is not there."""
-        tables = {**self.tables, name: {**self.tables.get(name, {}), key: value}}
+    def with_table(self, name: str, table: dict[str, Any]) -> RerankConfig:
+        """Return the configuration with one table written anew, at the end where it is not there."""
+        tables = {**self.tables, name: table}
         order = (*self.order, name) if self.order and name not in self.order else self.order
         return type(self).parse({"depth": self.depth, "order": order, **tables}, "[rerank]")

@@ -77,6 +77,11 @@ class Flagged(Reranker):
         """Whether it reads the columns of who asks: only where somebody is protected."""
         return bool(self.config.protected)
 
+    @property
+    def context_keys(self) -> tuple[str, ...]:
+        """What says who is protected."""
+        return tuple(self.config.protected)
+
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         own, where = self.config, f"[rerank.{self.name}]"
         flag = np.zeros(train.n_items, dtype=bool)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fuserec.evaluation.measures.aims import aims
 from fuserec.evaluation.measures.base import Measured
 from fuserec.evaluation.measures.beyond import beyond
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURES", "Measured", "measured"]
 
-MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (beyond,)
+MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (beyond, aims)
 """All families, in the order of tables."""
 
 
