@@ -13,6 +13,8 @@ from fuserec.control.shown import Showings
 from fuserec.control.topics import forbidden, topics
 
 if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
+    from fuserec.encoders.features import ItemFeatures
     from fuserec.numerics.diverse import Space
     from fuserec.run import RunOptions
 
@@ -136,6 +138,19 @@ class Board:
                 out |= pull.effect >= 0.5
         return out if self.new is None else out | self.new
 
+    @classmethod
+    def standing(
+        cls, controls: Controls, dataset: Dataset, features: ItemFeatures, run: RunOptions, at: float
+    ) -> Board | None:
+        """Return the operator's dials for lists of many queries, None where none is off 0.
+
+        What was shown to each of them is not known here: ``fatigue`` and ``max_shown`` do not act.
+        """
+        if not controls.active:
+            return None
+        board = cls.of(controls, Items(dataset, features), run, at=at)
+        return None if board.idle else board
+
     @property
     def space(self) -> Space:
         """Vectors of the items, as the kernel of lists reads them."""
@@ -145,6 +160,12 @@ class Board:
     def idle(self) -> bool:
         """Whether a list stays as it is."""
         return not self.pulls and self.spread == 0 and self.hidden is None and self.new is None
+
+
+def newest(moments: np.ndarray) -> float:
+    """Return the newest of moments (n,), at which the age of items is counted; NaN without any."""
+    known = moments[np.isfinite(moments)]
+    return float(known.max()) if known.size else float("nan")
 
 
 def weight(strength: float) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fuserec.config import RecommenderConfig
+from fuserec.control.board import Board, newest
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation.measure import Cost, Meter
@@ -77,6 +78,8 @@ class Fused:
     ground : Ground
     chain : Chain
         The rerankers that make its lists.
+    board : Board or None
+        The operator's dials, which act after them.
     variant_of : str
         Name of the fusion whose scores these are, where only the lists differ; empty for the fusion itself.
     served : Reranker or None
@@ -89,6 +92,7 @@ class Fused:
     cost: Cost
     ground: Ground
     chain: Chain = field(default_factory=Chain)
+    board: Board | None = None
     variant_of: str = ""
     served: Reranker | None = None
 
@@ -244,7 +248,7 @@ def assemble(
             contenders.setdefault(name, Contender(name, member.scorer, member.cost, team.ground))
             reported += [name] if choice.has(team.entry.name, part) else []
         if team.blend is not None and team.entry.name in choice.fusions:
-            own = Fused(team.entry.name, team.blend, names, team.cost, team.ground, team.chain)
+            own = Fused(team.entry.name, team.blend, names, team.cost, team.ground, team.chain, team.board)
             fusions |= {fused.name: fused for fused in variants_of(own, trials)}
     for name in choice.extras:
         contenders[name] = work.alone(name, found[0].config.features)
@@ -273,6 +277,7 @@ class _Team:
     cost: Cost
     ground: Ground
     chain: Chain
+    board: Board | None
 
 
 @dataclass
@@ -325,7 +330,11 @@ class _Workshop:
                         chain = taught_chain(chain, blend, ground.validation, ground.features, self.run)
                 learning = meter.cost
                 members = {name: _tuned(m, blend.parts[name]) for name, m in members.items()}
-        return _Team(entry, members, blend, _total(members, learning, whole.cost), ground, chain)
+        board, train = None, ground.validation.train
+        if fused:
+            at = newest(ground.test.queries.at)
+            board = Board.standing(entry.config.control, train, ground.features, self.run, at)
+        return _Team(entry, members, blend, _total(members, learning, whole.cost), ground, chain, board)
 
     def alone(self, name: str, config: FeatureConfig) -> Contender:
         """Fit a scorer that no configuration has, with its defaults."""

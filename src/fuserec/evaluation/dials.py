@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fuserec.control.board import Board, weight
+from fuserec.control.board import Board, newest, weight
 from fuserec.control.controls import Controls
 from fuserec.control.items import Items
 from fuserec.control.lists import DialPool, Maker
@@ -236,9 +236,9 @@ class _Bench:
         """Measure one dial: score the queries chunk by chunk, choose lists for every strength."""
         test, items = self.fused.ground.test, self.items
         settings = [self._controls(dial, topic, strength) for strength in strengths]
-        boards = [Board.of(one, items, self.run, at=items_moment(test)) for one in settings]
+        boards = [Board.of(one, items, self.run, at=newest(test.queries.at)) for one in settings]
         widest = Board.of(
-            self._controls(dial, topic, max(0.5, strengths[-1])), items, self.run, at=items_moment(test)
+            self._controls(dial, topic, max(0.5, strengths[-1])), items, self.run, at=newest(test.queries.at)
         )
         fit = topics([topic], items.dataset, items.features, self.run)[0].fit if topic else None
         effects = [list[np.ndarray]() for _ in strengths]
@@ -335,12 +335,6 @@ class _Bench:
             )
             for strength, name in zip(strengths, names, strict=True)
         )
-
-
-def items_moment(test: Holdout) -> float:
-    """Return the newest moment of the queries, at which the age of items is counted; NaN without time."""
-    known = test.queries.at[np.isfinite(test.queries.at)]
-    return float(known.max()) if known.size else float("nan")
 
 
 def tired(pool: DialPool, first: Lists, strength: float) -> DialPool:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fuserec.control.lists import Maker
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.ranks import target_ranks
 from fuserec.rerank.chain import Chain, lists_of
 
 if TYPE_CHECKING:
+    from fuserec.control.board import Board
     from fuserec.data.splits import Holdout
     from fuserec.evaluation.contenders import Contender, Fused, Ground, LineUp
     from fuserec.rerank.base import Reranker
@@ -135,7 +137,7 @@ class _Pass:
                 combined[id(fused.blend)] = made, time.perf_counter() - began
             made, own = combined[id(fused.blend)]
             self._records[name].score_s += own + sum(spent[m] for m in set(fused.members.values()))
-            self._keep(name, made, piece, fused.chain)
+            self._keep(name, made, piece, fused.chain, fused.board)
         for name in names:
             self._keep(name, scores[name], piece)
 
@@ -147,7 +149,9 @@ class _Pass:
         self._records[name].score_s += time.perf_counter() - began
         return scores
 
-    def _keep(self, name: str, scores: Scores, piece: Holdout, chain: Chain = _NONE) -> None:
+    def _keep(
+        self, name: str, scores: Scores, piece: Holdout, chain: Chain = _NONE, board: Board | None = None
+    ) -> None:
         """Keep ranks and lists of a chunk where the model is reported."""
         if name not in self.reported:
             return
@@ -155,15 +159,23 @@ class _Pass:
         threads, q, exclude = self.run.threads, piece.queries, piece.queries.seen()
         began = time.perf_counter()
         visible = chain.permitted(self._visible(scores), q)
+        if board is not None and board.hidden is not None:
+            visible = np.where(board.hidden, np.float32(-np.inf), visible)
         self._records[name].score_s += time.perf_counter() - began
         ranks, candidates = target_ranks(visible, exclude, (piece.indptr, piece.items), threads)
         began = time.perf_counter()
         width = max(self.depth, chain.depth) if chain else self.depth
-        shown = lists_of(
-            visible, width, chain, q, exclude=exclude, ties=self._ties, threads=threads, places=self.depth
-        )
-        self._records[name].score_s += time.perf_counter() - began if chain else 0.0
-        ranks = moved_ranks(ranks, shown, piece)
+        if board is None:
+            shown = lists_of(
+                visible, width, chain, q, exclude=exclude, ties=self._ties, threads=threads, places=self.depth
+            )
+            ranks = moved_ranks(ranks, shown, piece)
+        else:
+            maker = Maker(board, chain, self._ties, threads)
+            pool = maker.pool(visible, self.depth, q, exclude)
+            dialled = maker.chosen(pool, self.depth, whole=True)
+            shown, ranks = dialled, dialled.ranks(moved_ranks(ranks, pool.base, piece), piece)
+        self._records[name].score_s += time.perf_counter() - began if chain or board is not None else 0.0
         answered = np.isfinite(visible[piece.rows, piece.items])
         counts = np.minimum(shown.counts, self.depth)
         self._records[name].pieces.append((ranks, answered, candidates, shown.items[:, : self.depth], counts))
