@@ -29,6 +29,7 @@ from fuserec.tuning.trials import Limits
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
+    from fuserec.rerank.config import RerankConfig
 
 TRIALS = 60
 """Trials where neither a number nor a time is given."""
@@ -206,11 +207,11 @@ class _Axes:
             self.space[f"{name}.{key}"] = axis
             self.start[f"{name}.{key}"] = getattr(base, key)
 
-    def chain_config(self, config: RecommenderConfig) -> Any:
+    def chain_config(self, config: RecommenderConfig) -> RerankConfig:
         """Return ``[rerank]`` with the added rerankers, at strength 0."""
         rerank = config.rerank
         for name in self.added:
-            rerank = rerank.changed(name, "strength", 0.0)
+            rerank = rerank.with_table(name, {"strength": 0.0})
         return rerank
 
     def setting(self, config: RecommenderConfig, values: Mapping[str, Any]) -> Setting:
@@ -238,7 +239,7 @@ class _Axes:
                 continue
             for key, value in changes.items():
                 if name in self.added or value != self.start[f"{name}.{key}"]:
-                    rerank = rerank.changed(name, key, value)
+                    rerank = rerank.with_table(name, {**rerank.tables.get(name, {}), key: value})
         fusion = config.fusion.model_copy(update={"kind": setting.fusion})
         return config.model_copy(update={"rerank": rerank, "control": setting.controls, "fusion": fusion})
 
