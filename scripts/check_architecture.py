@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "answers",
         "config",
         "features",
+        "control",
         "filters",
         "reasons",
         "requests",

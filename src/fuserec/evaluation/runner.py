@@ -16,7 +16,7 @@ from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
-from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.contenders import Choice, LineUp, Trial, assemble, entries
 from fuserec.evaluation.curves import Plotter
 from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
@@ -53,6 +53,7 @@ def evaluate(
     audit: AuditConfig | None = None,
     user_ids: bool = False,
     candidates: Candidates = EVERYTHING,
+    trials: Sequence[Trial] = (),
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -80,6 +81,9 @@ def evaluate(
         Keep the ids of the users beside the values per query, so that a comparison can name them.
     candidates : Candidates
         What targets are ranked among: everything, or a sample with a warning in the notes.
+    trials : sequence of Trial
+        Other settings of a reranker, whose lists are measured too, and all of these by its aim; one fit serves
+        them all (:mod:`fuserec.evaluation.cost_curve`).
 
     Returns
     -------
@@ -97,7 +101,9 @@ def evaluate(
     """
     cuts, _ = deciding(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        asked = _Asked(split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates)
+        asked = _Asked(
+            split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates, tuple(trials)
+        )
         results = _measured(dataset, configs, asked, told)
         tell(results, told)
     return results
@@ -114,6 +120,7 @@ class _Asked:
     audit: AuditConfig
     user_ids: bool
     candidates: Candidates
+    trials: tuple[Trial, ...]
 
 
 def _measured(
@@ -147,7 +154,7 @@ def _measured(
     facts = Audit.of(dataset, held, asked.audit)
     warned = [candidates.warning] if candidates.sampled else []
     warned += leak_notes(dataset, held, [entry.config.features for entry in found])
-    line_up = assemble(dataset, found, choice, held, run)
+    line_up = assemble(dataset, found, choice, held, run, asked.trials)
     outcomes = ranking_pass(line_up, max(cuts), run, candidates)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run, facts)
     ratings = ratings_of(line_up, yardstick)
@@ -172,7 +179,7 @@ def _measured(
         explanations(line_up, outcomes, yardstick),
     )
     results = _with(results, beside)
-    references = tuple(name for name in outcomes if name in line_up.fusions or name == asked.reference)
+    references = tuple(name for name in outcomes if name == asked.reference or line_up.refers(name))
     compared = comparisons(columns, ratings, references, yardstick, primary)
     compared += gap_comparisons(columns, references, yardstick)
     run.progress("figures and intervals", len(outcomes), len(outcomes))
