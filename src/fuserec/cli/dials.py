@@ -39,7 +39,7 @@ def refuse_beside_dial(
     others = [option for option, value in asked.items() if value]
     if dial and (others or len(configs) > 1 or report is not None):
         raise RequestError(
-            "--dial: measures the fusion of one configuration; leave --ablate, --curve, --model, --replay and --report out"
+            "--dial: measures the fusion of one configuration; leave out --ablate, --curve, --model, --replay, --report"
         )
 
 

@@ -26,6 +26,7 @@ from fuserec.errors import ConfigError, DataError, RequestError, nearest
 from fuserec.evaluation import provenance
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.contenders import Contender, Ground, LineUp
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.figures import ratings_of
 from fuserec.evaluation.folds import labelled, noted
 from fuserec.evaluation.following import tell, tracked_evaluation
@@ -257,8 +258,11 @@ class _Replaying:
         one = round_of(name, outcomes, ratings_of(line_up, yardstick), costs, yardstick, self.primary)
         parts = self._models[self.plan.between[0]].fitted.fused.parts
         about = {
-            "notes": leaked,
-            "sample": [u.model_dump() for u in provenance.examples(self.dataset, held, outcomes, run)],
+            "notes": [*leaked, *(RERANKED if self.config.rerank.chain else ())],
+            "sample": [
+                u.model_dump()
+                for u in examples(self.dataset, line_up, outcomes, one.columns, self.primary, run)
+            ],
             "configuration": {
                 "seed": run.seed,
                 "k": list(self.cuts),

@@ -23,7 +23,7 @@ from fuserec.evaluation.yardstick import Yardstick
 from fuserec.fusion import fusion_of
 from fuserec.metrics import name_and_k
 from fuserec.numerics.hashing import reseed
-from fuserec.numerics.ranks import target_ranks
+from fuserec.numerics.ranks import tied_ranks
 from fuserec.numerics.topk import top_k
 from fuserec.rerank.base import Pool
 from fuserec.rerank.chain import Chain, Lists
@@ -75,6 +75,7 @@ class Half:
     ranks: np.ndarray
     answered: np.ndarray
     candidates: np.ndarray
+    tied: np.ndarray
 
 
 @dataclass
@@ -125,7 +126,8 @@ class ListGround:
         shown, ranks = self._lists(own, chain, setting.controls)
         width = max(self.ks)
         counts = np.minimum(shown.counts, width).astype(np.int32)
-        outcome = Outcome(ranks, own.answered, own.candidates, shown.items[:, :width], counts, 0.0)
+        tied = np.where(ranks == own.ranks, own.tied, 1)
+        outcome = Outcome(ranks, own.answered, own.candidates, shown.items[:, :width], counts, 0.0, tied)
         yardstick = Yardstick(own.held, self.ground.held.train, self.ks, self.ground.features, self.run)
         columns = accuracy(outcome, yardstick)
         found = {name: float(np.nanmean(columns[name])) for name in self.metrics if name in columns}
@@ -215,9 +217,8 @@ class ListGround:
             scores = fused.score(piece.queries)
             visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
             visible, seen = chain.permitted(visible, piece.queries), piece.queries.seen()
-            ranks, candidates = target_ranks(visible, seen, (piece.indptr, piece.items), run.threads)
+            ranks, tied, candidates = tied_ranks(visible, seen, (piece.indptr, piece.items), run.threads)
             best = top_k(visible, self.depth, exclude=seen, ties=self._ties, threads=run.threads)
             answered = np.isfinite(visible[piece.rows, piece.items])
-            pieces.append((*best, ranks, answered, candidates))
-        items, values, counts, ranks, answered, candidates = map(np.concatenate, zip(*pieces, strict=True))
-        return Half(held, items, values, counts, ranks, answered, candidates)
+            pieces.append((*best, ranks, answered, candidates, tied))
+        return Half(held, *map(np.concatenate, zip(*pieces, strict=True)))
