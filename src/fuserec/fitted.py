@@ -112,9 +112,7 @@ class Fitted:
             "encoder": encoder.fingerprint if encoder else "lexical",
             "parts": {name: part.config.model_dump(mode="json") for name, part in self.fused.parts.items()},
             "weights": self.fused.weights_table(),
-            "rerank": {
-                name: one.info() for name, one in self.chain.rerankers.items()
-            },
+            "rerank": {name: one.info() for name, one in self.chain.rerankers.items()},
             "seed": self.seed,
             **self.facts,
             "pending": list(self.pending),
