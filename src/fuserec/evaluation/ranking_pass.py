@@ -153,7 +153,7 @@ class _Pass:
         ranks, tied, candidates = tied_ranks(visible, exclude, (piece.indptr, piece.items), threads)
         lists, values, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
         answered = np.isfinite(visible[piece.rows, piece.items])
-        kept = (ranks, tied, answered, candidates, lists, counts)
+        kept: tuple[np.ndarray, ...] = (ranks, tied, answered, candidates, lists, counts)
         if name in self.fusions:
             kept += (
                 np.where(lists >= 0, self.fusions[name].blend.probability(values), 0).astype(np.float32),
