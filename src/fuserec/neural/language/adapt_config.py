@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from fuserec.encoders.text import TextConfig
+from fuserec.neural.language.augmentation_config import AugmentationConfig
 from fuserec.neural.language.tuning_config import TuningConfig
 from fuserec.settings import Settings
 
@@ -46,6 +47,16 @@ class AdaptConfig(Settings):
         default=None, gt=0, description="Its peak; left out: what suits the method (5e-5 for full)."
     )
     regularization: float = Field(default=0.01, ge=0, description="Decay of matrices.")
+    adversarial: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="The loss is also taken where the word vectors of each text are moved so as to raise it, by this "
+        "share of their length (0.01 to 0.1); 0: not. A step takes two to three times as long.",
+    )
+    augmentation: AugmentationConfig = Field(
+        default=AugmentationConfig(), description="Other forms of the training texts; off by default."
+    )
     patience: int = Field(default=2, ge=0, description="Worse epochs in a row that end it; 0: never.")
     temperature: float = Field(default=0.05, gt=0, le=1, description="pairs: cosines are divided by it.")
     popularity: float = Field(

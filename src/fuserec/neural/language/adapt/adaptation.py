@@ -22,6 +22,7 @@ from fuserec.neural.device import device_of, fast_type, training
 from fuserec.neural.language.adapt.examples import examples_of, held_apart
 from fuserec.neural.language.adapt.folder import new_folder, write_folder
 from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask, unit_vectors
+from fuserec.neural.language.augmentation import Augmentation, augmentation_of
 from fuserec.neural.language.backbone import enough_memory, open_backbone
 from fuserec.neural.language.tuning import merged, sizes, tune
 from fuserec.neural.training import Plan, train
@@ -164,7 +165,7 @@ def ground_of(data: Dataset, text: TextConfig, run: RunOptions, split: SplitConf
 
 def trained(
     backbone: Backbone, ground: Ground, config: AdaptConfig, run: RunOptions, seed: int, key: dict[str, Any]
-) -> tuple[dict[str, int], Progress]:
+) -> tuple[dict[str, Any], Progress]:
     """Train a backbone in place and merge it; return counts of parameters and examples, and how it went."""
     fast = fast_type(backbone.device)
     made: PairsTask | WordsTask
@@ -173,16 +174,19 @@ def trained(
         examples = examples_of(ground.train, readable, config.max_history)
         examples, held = held_apart(examples, config.held_out, ground.train, run)
         each = min(len(examples), config.max_pairs or len(examples))
+        varied = _augmentation(backbone, [ground.texts[i] for i in examples.targets], config, run)
         tune(backbone, config.tuning, _steps(each, config))
-        made = PairsTask(backbone, examples, held, ground.texts, config, seed, fast)
+        made = PairsTask(backbone, examples, held, ground.texts, config, seed, fast, augmentation=varied)
         count = {"pairs": each}
     else:
         texts = list(dict.fromkeys(text for text in ground.texts if text))
         order = run.rng("held-out texts").permutation(len(texts))
         apart = min(config.held_out, len(texts) // 5)
-        each = len(texts) - apart
-        tune(backbone, config.tuning, _steps(each, config))
         held_texts, kept = ([texts[i] for i in part] for part in np.split(order, [apart]))
+        varied = _augmentation(backbone, kept, config, run)
+        kept = kept if varied is None else varied.extended(kept, run.rng("augmentation"))
+        each = len(kept)
+        tune(backbone, config.tuning, _steps(each, config))
         made = WordsTask(backbone, kept, held_texts, config, seed, fast)
         count = {"texts": each}
     ours, every = sizes(backbone.model)
@@ -193,7 +197,15 @@ def trained(
     with enough_memory(f"batch_size ({config.batch_size}) or max_length ({config.max_length})"):
         at = train(made, plan, run, Checkpoint(run.checkpoints, NAME, name))
     merged(backbone).eval()
-    return {"parameters_trained": ours, "parameters": every, **count}, at
+    rewritten = {"augmentation": dict(varied.facts)} if varied is not None and varied.facts else {}
+    return {"parameters_trained": ours, "parameters": every, **count, **rewritten}, at
+
+
+def _augmentation(
+    backbone: Backbone, texts: list[str], config: AdaptConfig, run: RunOptions
+) -> Augmentation | None:
+    """Return how training texts are varied."""
+    return augmentation_of(config.augmentation, texts, [], lambda some: backbone.encode(some, run), run)
 
 
 def told(at: Progress) -> dict[str, Any]:

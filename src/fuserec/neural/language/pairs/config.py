@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from fuserec.errors import nearest
+from fuserec.neural.language.augmentation_config import AugmentationConfig
 from fuserec.neural.language.heads import known_heads
 from fuserec.neural.language.tuning_config import TuningConfig
 from fuserec.settings import Settings
@@ -108,6 +109,18 @@ class LanguagePairConfig(Settings):
         default=20.0, gt=0, le=1e5, description="Heads begin from nothing: they learn so many times faster."
     )
     regularization: float = Field(default=0.01, ge=0, description="Decay of weights (AdamW).")
+    adversarial: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="The loss is also taken where the word vectors of each text are moved so as to raise it, by this "
+        "share of their length (0.01 to 0.1); 0: not. A step takes two to three times as long.",
+    )
+    augmentation: AugmentationConfig = Field(
+        default=AugmentationConfig(),
+        description="Other forms of the training texts; off by default.",
+        json_schema_extra={"tune": False},
+    )
     batch_size: int = Field(default=32, ge=2, le=65_536, description="Events of a batch.")
     batch_tokens: int = Field(
         default=4096,
@@ -146,6 +159,10 @@ class LanguagePairConfig(Settings):
         if self.loss == "softmax" and self.form != "bi":
             raise ValueError(
                 f"loss = 'softmax' is for form = 'bi' only: choose loss = 'bce' for {self.form!r}"
+            )
+        if self.adversarial and self.tuning.method == "frozen":
+            raise ValueError(
+                "adversarial = 0 is all that tuning.method = 'frozen' allows: nothing would learn from it"
             )
         if set(self.heads) == {"topic"}:
             raise ValueError("heads: 'topic' says nothing of an item, name one more that does, e.g. match")

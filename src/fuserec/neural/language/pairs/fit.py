@@ -12,6 +12,8 @@ from fuserec.encoders.base import WeightsError
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.language.augmentation import augmentation_of
+from fuserec.neural.language.augmentation_config import AugmentationConfig
 from fuserec.neural.language.backbone import Backbone, enough_memory, open_backbone
 from fuserec.neural.language.heads import head_class
 from fuserec.neural.language.heads.base import Labels
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
+    from fuserec.neural.language.augmentation import Augmentation
     from fuserec.neural.language.pairs.config import LanguagePairConfig
     from fuserec.run import RunOptions
 
@@ -88,6 +91,7 @@ def seconds_per_event(
     offsets: np.ndarray | None,
 ) -> tuple[float, int]:
     """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
+    config = config.model_copy(update={"augmentation": AugmentationConfig()})  # nobody is asked for that
     with training(_seed(run), run.threads):
         task = prepared(config, data, features, run, offsets)
         return seconds_per_epoch(task) / task.events, task.events
@@ -125,6 +129,7 @@ def prepared(
             f"{NAME}: nobody of {data.info.name!r} has an event that comes after a liking or after words, of items "
             "with a text: there is nothing to learn from, leave this part out"
         )
+    varied = _augmentation(config, source, apart, backbone, run)
     events = min(config.examples or apart.size, apart.size)
     tune(backbone, config.tuning, config.epochs * -(-events // config.batch_size))
     device = device_of(run)
@@ -138,8 +143,20 @@ def prepared(
         config.examples,
         config.batch_size,
         _seed(run),
+        config.adversarial,
     )
-    return PairTask(model, source, apart, held, plan)
+    return PairTask(model, source, apart, held, plan, varied)
+
+
+def _augmentation(
+    config: LanguagePairConfig, source: PairSource, apart: np.ndarray, backbone: Backbone, run: RunOptions
+) -> Augmentation | None:
+    """Return how texts are varied: those of the items that training events name, and what their people said."""
+    if config.augmentation.kind == "none":
+        return None
+    items = [source.described.texts[i] for i in source.data.interactions.item[apart]]
+    people = list(dict.fromkeys(source.words(apart)))
+    return augmentation_of(config.augmentation, items, people, lambda texts: backbone.encode(texts, run), run)
 
 
 def opened(config: LanguagePairConfig, run: RunOptions) -> Backbone:
@@ -183,6 +200,8 @@ def _kept(config: LanguagePairConfig, task: PairTask, run: RunOptions) -> Fitted
     facts = {"cases": int(logits.size)}
     if logits.size:
         facts |= {"accuracy": round(accuracy(logits, wanted, threshold), 4)}  # type: ignore[dict-item]
+    if task.augmentation is not None and task.augmentation.facts:
+        facts |= {"augmentation": dict(task.augmentation.facts)}  # type: ignore[dict-item]
     model = task.pairs.to("cpu")
     kept = kept_model(model.backbone, config)
     reader = Reader(kept, config.compute_type, config.batch_tokens, run.threads)

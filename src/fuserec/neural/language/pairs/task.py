@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from fuserec.neural.language.adversarial import Adversary
 from fuserec.neural.language.heads.base import Similarity
 
 if TYPE_CHECKING:
+    from fuserec.neural.language.augmentation import Augmentation
     from fuserec.neural.language.pairs.examples import PairSource
     from fuserec.neural.language.pairs.model import PairModel, Read
 
@@ -35,6 +37,8 @@ class Pairing:
     examples : int
         Events of an epoch, 0 for all.
     batch_size, seed : int
+    adversarial : float
+        See :class:`~fuserec.neural.language.adversarial.Adversary`; 0 for none.
     """
 
     weights: Mapping[str, float]
@@ -44,6 +48,7 @@ class Pairing:
     examples: int
     batch_size: int
     seed: int
+    adversarial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,12 +81,23 @@ class PairTask:
     train, held : int64
         Events to learn from, and to judge on.
     plan : Pairing
+    augmentation : Augmentation, optional
+        How texts are varied in training; held-out ones are read as they are.
     """
 
     def __init__(
-        self, model: PairModel, source: PairSource, train: np.ndarray, held: np.ndarray, plan: Pairing
+        self,
+        model: PairModel,
+        source: PairSource,
+        train: np.ndarray,
+        held: np.ndarray,
+        plan: Pairing,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.pairs, self.source, self.train, self.held, self.plan = model, source, train, held, plan
+        self.augmentation = augmentation
+        words = model.backbone.model.get_input_embeddings()  # type: ignore[operator]
+        self._adversary = Adversary(words, plan.adversarial) if plan.adversarial else None
 
     @property
     def model(self) -> nn.Module:
@@ -116,7 +132,22 @@ class PairTask:
     def loss(self, batch: tuple[np.ndarray, int]) -> torch.Tensor:
         """Return the weighted sum of the heads' mean losses."""
         made = self.paired(*batch, 0 if self.plan.loss == "softmax" else self.plan.negatives)
-        read = self.pairs.read(made.users, made.of, [self.source.described.texts[i] for i in made.items])
+        items = self._texts(made.items)
+        if self.augmentation is not None:
+            rng = np.random.default_rng([self.plan.seed, 17, batch[1]])
+            items = self.augmentation.varied(items, rng)
+            made = replace(made, users=self.augmentation.varied(made.users, rng))
+        if self._adversary is None:
+            return self._loss(made, items)
+        return self._adversary.loss(lambda: self._loss(made, items))
+
+    def _texts(self, items: np.ndarray) -> list[str]:
+        """Return d_i of items."""
+        return [self.source.described.texts[i] for i in items]
+
+    def _loss(self, made: Pairs, items: Sequence[str]) -> torch.Tensor:
+        """Return the weighted sum of the heads' mean losses of pairs whose items are told so."""
+        read = self.pairs.read(made.users, made.of, items)
         total = read.pair.new_zeros(()) + self.pairs.backbone.penalty()
         for name, weight in self.plan.weights.items():
             if name == "match" and self.plan.loss == "softmax":
@@ -204,9 +235,7 @@ class PairTask:
     def _held(self, at: np.ndarray, count: int) -> tuple[Pairs, Read]:
         """Return held-out events as pairs, with the same drawn items each time."""
         made = self.paired(at, self.plan.seed, count)
-        return made, self.pairs.read(
-            made.users, made.of, [self.source.described.texts[i] for i in made.items]
-        )
+        return made, self.pairs.read(made.users, made.of, self._texts(made.items))
 
 
 def best_threshold(logits: np.ndarray, labels: np.ndarray) -> float:
