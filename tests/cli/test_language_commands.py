@@ -172,6 +172,24 @@ class TestCompare:
         assert exact["megabytes"] > 2 * int8["megabytes"]
         assert all(0 <= one["metrics"]["auc"]["value"] <= 1 for one in encoders.values())
 
+    def test_faulty_texts_are_told_beside(self, cli, small, base, settings, tmp_path):
+        cli("models", "tune", small, "--out", tmp_path / "tuned", "--base", base, "-c", settings)
+        shifts = ["--shift", "words:0.01", "--shift", "words:0.9"]
+        models = ["-m", base, "-m", tmp_path / "tuned", "--json", tmp_path / "found.json"]
+        done = cli("models", "compare", small, *models, *shifts)
+        assert done.status == 0, done.err
+        assert "words:0.9" in done.out
+        for at, one in enumerate(json.loads((tmp_path / "found.json").read_text())["encoders"].values()):
+            little, much = one["shifted"].values()
+            clean = one["metrics"]["ndcg@10"]["value"]
+            assert abs(little["ndcg"]["value"] - clean) < abs(much["ndcg"]["value"] - clean)
+            assert much["lost"]["difference"] == pytest.approx(much["ndcg"]["value"] - clean)
+            assert much["relative"] == pytest.approx(much["ndcg"]["value"] / clean - 1)
+            assert (much["gain"] is None) == (at == 0)
+        assert (
+            "did you mean 'typos'" in cli("models", "compare", small, "-m", base, "--shift", "typo:0.1").fault
+        )
+
     def test_an_encoder_that_saw_the_test_is_told(self, cli, small, base, settings, tmp_path):
         cli(
             "models", "tune", small, "-o", tmp_path / "all", "--base", base, "-c", settings, "--split", "none"

@@ -48,7 +48,7 @@ def test_a_linear_loss_grows_by_epsilon_times_both_lengths():
 
 
 def test_the_gradient_is_that_of_both_losses_at_a_move_that_stands_still():
-    """r is held: ½ (L'(s) + L'(s + r)), worked out by hand for L = ‖s‖²: r = ε s, so the slope is ½ (2 s + 2 · 1.5 s)."""
+    """r is held: ½ (L'(s) + L'(s + r)); by hand for L = ‖s‖²: r = ε s, so the slope is ½ (2 s + 2 · 1.5 s)."""
     words = table([[1.0, 2.0]])
 
     def square():

@@ -15,7 +15,7 @@ from fuserec.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
-    from fuserec.evaluation.statistics import Estimate
+    from fuserec.evaluation.statistics import Difference, Estimate
 
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
 Split = Annotated[
@@ -164,6 +164,14 @@ def compare(
     split: Annotated[str, typer.Option("--split", help="As in `evaluate`.")] = "last-out",
     share: Share = 0.1,
     columns: Columns = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shift",
+            help="Repeat the test on faulty texts: typos:0.1, words:0.2 (left out) or span:0.2 (cut away), with the "
+            "share of the words. May be given again.",
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
@@ -180,6 +188,7 @@ def compare(
         out_file(json, "--json")
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
+    from fuserec.encoders.noise import shift_named
     from fuserec.encoders.text import TextConfig
     from fuserec.evaluation.encoders import compare_encoders, encoder_named, model_name
 
@@ -189,9 +198,10 @@ def compare(
         raise RequestError("--model: two encoders have the same name; rename one of the folders")
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     text = TextConfig(columns=None if columns is None else tuple(listed(columns)))
+    shifts = [shift_named(one) for one in shift or []]
     with screen.working("compared", seed=seed, threads=threads) as run:
         dataset, _ = read(folder, format)
-        found = compare_encoders(dataset, named, split=protocol, text=text, run=run)
+        found = compare_encoders(dataset, named, split=protocol, text=text, shifts=shifts, run=run)
     value = found.to_json()
     if json is not None and not printed:
         json.write_text(encoded(value), encoding="utf-8")
@@ -316,7 +326,28 @@ def comparison_tables(found: EncoderComparison) -> list[Any]:
             f"{one.kept['general']:.3f} / {one.kept['catalogue']:.3f}",
             f"{one.kept['graded']:.3f}",
         )
-    return [accuracy, cost]
+    return [accuracy, cost, *_shift_table(found)]
+
+
+def _shift_table(found: EncoderComparison) -> list[Any]:
+    """Return what faulty texts cost each encoder, where that was asked."""
+    from fuserec.cli.show import plain_table
+
+    if not any(one.shifted for one in found.encoders.values()):
+        return []
+    table = plain_table("encoder", "texts", "NDCG@10", "lost", "against the first")
+    for name, one in found.encoders.items():
+        for shift, left in one.shifted.items():
+            lost = f"{100 * left.relative:+.1f} %"
+            table.add_row(name, shift, _interval(left.ndcg), lost, _difference(left.gain))
+    return [table]
+
+
+def _difference(gain: Difference | None) -> str:
+    """Return a paired difference with its interval."""
+    if gain is None or gain.difference is None:
+        return ""
+    return f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def _interval(figure: Estimate) -> str:
