@@ -14,6 +14,34 @@ from fuserec.settings import Settings
 
 Form = Literal["cross", "bi", "pair"]
 
+FEWEST_LABELS = 20
+"""With fewer labels none is spared to judge by."""
+
+
+class SelfTrainingConfig(Settings):
+    """What a model of pairs learns from pairs that it is sure of itself."""
+
+    rounds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="Successors, at most, each trained anew; the first that does not gain on held-out events ends it. "
+        "0: none.",
+    )
+    pairs: int = Field(
+        default=5000, ge=1, le=10_000_000, description="Unlabelled pairs that are judged a round."
+    )
+    positive: float = Field(
+        default=0.9,
+        gt=0.5,
+        lt=1,
+        description="Calibrated probability from which a pair is taught as a match.",
+    )
+    negative: float = Field(
+        default=0.02, gt=0, lt=0.5, description="Calibrated probability up to which it is taught as none."
+    )
+    weight: float = Field(default=0.5, gt=0, le=10, description="Their mean loss counts so much.")
+
 
 class LanguagePairConfig(Settings):
     """Hyperparameters of r_ui = M(d_u, d_i)."""
@@ -137,6 +165,18 @@ class LanguagePairConfig(Settings):
         description="People (at most a tenth of all) whose last event is kept from training: to know when to stop, and "
         "which logit parts yes from no.",
     )
+    labels: int | None = Field(
+        default=None,
+        ge=0,
+        description="Labelled events that are learnt from, at most, a fifth of them (from 20 on) held out instead of "
+        "held_out; 0 (bi): the pretrained model as it is. Left out: all.",
+        json_schema_extra={"tune": False},
+    )
+    self_training: SelfTrainingConfig = Field(
+        default=SelfTrainingConfig(),
+        description="Pairs that the model is sure of, taught to its successor; off by default.",
+        json_schema_extra={"tune": False},
+    )
     compute_type: Literal["int8_float32", "int8", "float32"] = Field(
         default="int8_float32",
         description="Precision in which a BERT-like model answers, on CTranslate2; others answer by PyTorch.",
@@ -164,9 +204,25 @@ class LanguagePairConfig(Settings):
             raise ValueError(
                 "adversarial = 0 is all that tuning.method = 'frozen' allows: nothing would learn from it"
             )
+        self._taught_by_something()
         if set(self.heads) == {"topic"}:
             raise ValueError("heads: 'topic' says nothing of an item, name one more that does, e.g. match")
         return self
+
+    def _taught_by_something(self) -> None:
+        """Refuse what has too few labels for what is asked."""
+        if self.labels == 0 and (self.form != "bi" or set(self.heads) != {"match"}):
+            raise ValueError(
+                "labels = 0 is for form = 'bi' with the head match: any other head begins from nothing"
+            )
+        if not self.self_training.rounds:
+            return
+        if self.loss != "bce" or "match" not in self.heads:
+            raise ValueError("self_training needs loss = 'bce' and the head match: it teaches yes and no")
+        if self.held_out == 0 if self.labels is None else self.labels < FEWEST_LABELS:
+            raise ValueError(
+                f"self_training needs held-out events to know what is sure: held_out above 0, or {FEWEST_LABELS} labels"
+            )
 
     @property
     def main(self) -> str:
