@@ -228,11 +228,11 @@ class LanguageModel:
     def _read(self, told: Any) -> tuple[str, int]:
         """Return (answer, tokens) of what came, if it is of the protocol and whole."""
         choices = getattr(told, "choices", None)
-        message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
-        content = getattr(message, "content", None)
+        first: Any = choices[0] if isinstance(choices, list) and choices else None
+        content = getattr(getattr(first, "message", None), "content", None)
         if not isinstance(content, str):
             raise AnswerError(f"{self._who}: the answer is not of the chat protocol: check base_url")
-        if getattr(choices[0], "finish_reason", None) == "length":
+        if getattr(first, "finish_reason", None) == "length":
             raise AnswerError(
                 f"{self._who}: the answer was cut off: raise max_tokens ({self.config.max_tokens})"
             )

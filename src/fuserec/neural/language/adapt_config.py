@@ -85,6 +85,12 @@ class AdaptConfig(Settings):
     held_out: int = Field(
         default=500, ge=2, description="People (or texts) kept from training to judge epochs by, at most."
     )
+    labels: int | None = Field(
+        default=None,
+        ge=1,
+        description="pairs: examples that are learnt from, at most, a fifth of them (from 20 on) held out instead of "
+        "held_out. Left out: all.",
+    )
 
     @property
     def rate(self) -> float:

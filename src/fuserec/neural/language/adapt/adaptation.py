@@ -19,7 +19,7 @@ from fuserec.encoders.tuned import Seen, seen_by
 from fuserec.errors import ConfigError, DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.language.adapt.examples import examples_of, held_apart
+from fuserec.neural.language.adapt.examples import examples_of, held_apart, labelled
 from fuserec.neural.language.adapt.folder import new_folder, write_folder
 from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask, unit_vectors
 from fuserec.neural.language.augmentation import Augmentation, augmentation_of
@@ -172,7 +172,10 @@ def trained(
     readable = np.array([bool(text) for text in ground.texts])
     if config.objective == "pairs":
         examples = examples_of(ground.train, readable, config.max_history)
-        examples, held = held_apart(examples, config.held_out, ground.train, run)
+        if config.labels is None:
+            examples, held = held_apart(examples, config.held_out, ground.train, run)
+        else:
+            examples, held = labelled(examples, config.labels, ground.train, run)
         each = min(len(examples), config.max_pairs or len(examples))
         varied = _augmentation(backbone, [ground.texts[i] for i in examples.targets], config, run)
         tune(backbone, config.tuning, _steps(each, config))

@@ -8,14 +8,12 @@ from pydantic import Field, field_validator, model_validator
 
 from fuserec.errors import nearest
 from fuserec.neural.language.augmentation_config import AugmentationConfig
+from fuserec.neural.language.few import FEWEST_LABELS
 from fuserec.neural.language.heads import known_heads
 from fuserec.neural.language.tuning_config import TuningConfig
 from fuserec.settings import Settings
 
 Form = Literal["cross", "bi", "pair"]
-
-FEWEST_LABELS = 20
-"""With fewer labels none is spared to judge by."""
 
 
 class SelfTrainingConfig(Settings):

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.encoders.reading import stored_words
-from fuserec.neural.language.pairs.config import FEWEST_LABELS
+from fuserec.neural.language.few import chosen
 from fuserec.neural.negatives import Negatives
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.neural.language.heads.base import Labels
     from fuserec.neural.language.pairs.text import Descriptions
-
-HELD_SHARE = 5
-"""One of so many labels is held out, where labels are counted."""
 
 TRIES = 8
 """How often a negative is drawn anew that its person has taken; after that the pair is left out."""
@@ -129,8 +126,7 @@ def held_apart(source: PairSource, count: int, hashes: np.ndarray) -> tuple[np.n
 def labelled(source: PairSource, count: int, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (events to train on, to judge on, whose label is not used), where only ``count`` labels are given.
 
-    People are asked one event each, their last, before anybody is asked for a second: so nobody's history tells
-    what is held out. A fifth of the labels is held out where there are enough of them.
+    See :func:`fuserec.neural.language.few.chosen`.
 
     Parameters
     ----------
@@ -140,11 +136,5 @@ def labelled(source: PairSource, count: int, hashes: np.ndarray) -> tuple[np.nda
         Decide who is asked.
     """
     users = source.data.interactions.user[source.at]
-    behind = np.zeros(users.size, np.int64)  # events of the same person that come after
-    behind[:-1] = np.where(users[1:] == users[:-1], 1, 0)
-    ends = np.flatnonzero(behind == 0)
-    back = ends[np.searchsorted(ends, np.arange(users.size))] - np.arange(users.size)
-    order = source.at[np.lexsort((hashes[users], back))]
-    held = min(count, order.size) // HELD_SHARE if count >= FEWEST_LABELS else 0
-    chosen, hidden = order[:count], order[count:]
-    return np.sort(chosen[held:]), np.sort(chosen[:held]), np.sort(hidden)
+    train, held, hidden = chosen(users, hashes[users], count)
+    return source.at[train], source.at[held], source.at[hidden]
