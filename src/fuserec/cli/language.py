@@ -45,6 +45,14 @@ def tune(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples.")] = None,
     max_pairs: Annotated[int | None, typer.Option("--max-pairs", help="Pairs of an epoch.")] = None,
+    newest: Annotated[
+        float | None,
+        typer.Option("--newest", help="Go on with --base: learn this share of the examples, the newest."),
+    ] = None,
+    replay: Annotated[
+        float | None,
+        typer.Option("--replay", help="With --newest: share of an epoch that is older examples."),
+    ] = None,
     columns: Columns = None,
     split: Split = "last-out",
     share: Share = 0.1,
@@ -68,7 +76,7 @@ def tune(
 
     check_destination(out)
     given = {"objective": objective, "query": query, "epochs": epochs, "max_pairs": max_pairs}
-    told = _settings(config, given, method, columns)
+    told = _settings(config, given, {"method": method}, {"newest": newest, "replay": replay}, columns)
     protocol = split_of(split, share)
     kept = resumable or out.with_name(f"{out.name}.checkpoints")
     with (
@@ -225,13 +233,21 @@ def listed(columns: str) -> list[str]:
     return [name.strip() for name in columns.split(",") if name.strip()]
 
 
-def _settings(path: Path | None, given: dict[str, Any], method: str | None, columns: str | None) -> Any:
+def _settings(
+    path: Path | None,
+    given: dict[str, Any],
+    tuning: dict[str, Any],
+    continual: dict[str, Any],
+    columns: str | None,
+) -> Any:
     """Return the settings of a training: those of the file, and on top of them those of the options."""
     from fuserec.neural.language.adapt import AdaptConfig
 
     values = _values(path, given, columns)
-    if method is not None:
-        values["tuning"] = {**values.get("tuning", {}), "method": method}
+    for table, own in (("tuning", tuning), ("continual", continual)):
+        said = {name: value for name, value in own.items() if value is not None}
+        if said:
+            values[table] = {**values.get(table, {}), **said}
     return AdaptConfig.parse(values, _place(path, "models tune"))
 
 
@@ -285,9 +301,21 @@ def _summary(facts: dict[str, Any]) -> Any:
         ("size", f"{facts['megabytes']:.1f} MB"),
         ("similarity kept", f"{kept['general']:.3f} of sentences, {kept['catalogue']:.3f} of the catalogue"),
         ("agrees with people", f"{kept['graded']:.3f}, before {kept['graded_before']:.3f}"),
+        *[(f"on what is {part}", _changed(figures["continual"][f"on_{part}"])) for part in _parts(figures)],
         ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
     ]
     return pairs(rows)
+
+
+def _parts(figures: dict[str, Any]) -> list[str]:
+    """Return the parts on which a training that went on was measured before and after."""
+    return [part for part in ("old", "new") if f"on_{part}" in figures.get("continual", {})]
+
+
+def _changed(told: dict[str, Any]) -> str:
+    """Return a figure before and after, with the interval of the difference."""
+    ends = f"({told['low']:+.4f} to {told['high']:+.4f})"
+    return f"NDCG@10 {told['before']:.4f}, then {told['after']:.4f}: {told['change']:+.4f} {ends}"
 
 
 def _compressed(value: dict[str, Any]) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fuserec.encoders.text import TextConfig
 from fuserec.neural.language.augmentation_config import AugmentationConfig
@@ -21,6 +21,20 @@ RATES: dict[str, float] = {
     "adalora": 3e-3,
 }
 """Peak learning rates by method, where none is configured: the fewer weights move, the further each may."""
+
+
+class ContinualConfig(Settings):
+    """Going on with a tuned encoder on what is new, without forgetting what is old."""
+
+    newest: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of the examples, by time, that is new and is learnt. Left out: all of them are.",
+    )
+    replay: float = Field(
+        default=0.2, ge=0, lt=1, description="Share of an epoch that is older examples, drawn anew each time."
+    )
 
 
 class AdaptConfig(Settings):
@@ -85,12 +99,27 @@ class AdaptConfig(Settings):
     held_out: int = Field(
         default=500, ge=2, description="People (or texts) kept from training to judge epochs by, at most."
     )
+    continual: ContinualConfig = Field(
+        default=ContinualConfig(),
+        description="pairs: learn the newest part alone, and replay older examples.",
+    )
     labels: int | None = Field(
         default=None,
         ge=1,
         description="pairs: examples that are learnt from, at most, a fifth of them (from 20 on) held out instead of "
         "held_out. Left out: all.",
     )
+
+    @model_validator(mode="after")
+    def _pairs_alone(self) -> Self:
+        for name, wanted in (("labels", self.labels), ("continual.newest", self.continual.newest)):
+            if wanted is not None and self.objective != "pairs":
+                raise ValueError(
+                    f"{name} is for objective = 'pairs': words are learnt from the catalogue alone"
+                )
+        if self.labels is not None and self.continual.newest is not None:
+            raise ValueError("labels and continual.newest choose examples both: leave one of them out")
+        return self
 
     @property
     def rate(self) -> float:
