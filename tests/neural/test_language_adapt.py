@@ -12,6 +12,7 @@ from small_language import RUN, WORDS, Calls, groups, readers, titles
 
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
+from fuserec.encoders.whitening import Whitening
 from fuserec.errors import ConfigError, DataError
 from fuserec.run import CancelledError
 from fuserec.testing.planted import dataset_of
@@ -21,7 +22,8 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder  # noqa: E402
-from fuserec.neural.language.adapt import AdaptConfig, adapt  # noqa: E402
+from fuserec.evaluation.encoders import compare_encoders  # noqa: E402
+from fuserec.neural.language.adapt import AdaptConfig, LiveEncoder, adapt  # noqa: E402
 from fuserec.neural.language.adapt.examples import (  # noqa: E402
     Examples,
     Trial,
@@ -138,22 +140,28 @@ class TestLesson:
 
 
 class TestLoss:
-    @pytest.mark.parametrize("popularity", [0.0, 1.0])
+    @pytest.mark.parametrize(("popularity", "whitened"), [(0.0, False), (1.0, False), (0.0, True)])
     @pytest.mark.parametrize("query", ["item", "events", "titles"])
-    def test_it_is_the_softmax_over_what_is_allowed(self, folders, query, popularity):
+    def test_it_is_the_softmax_over_what_is_allowed(self, folders, query, popularity, whitened):
         data = readers()
         found = examples_of(data, np.ones(data.n_items, dtype=bool), 3)
         backbone = open_backbone(str(folders["bert"]), RUN)
-        told = config(query=query, temperature=0.2, popularity=popularity, recency=0.5)
+        told = config(query=query, temperature=0.2, popularity=popularity, recency=0.5, whitened=whitened)
         task = PairsTask(backbone, found, found.take(np.arange(0)), titles(), told, 0, torch.float32)
         batch = np.array([0, 1, 2, 9, 40])
         backbone.eval()
         with torch.no_grad():
             loss = float(task.loss(batch))
 
-        def vector(text, length=32):
+        def plain(text, length=32):
             v = backbone.encode([text], RUN, length=length)[0]
             return v / np.linalg.norm(v)
+
+        space = Whitening.fit(np.stack([plain(text) for text in titles()]))
+
+        def vector(text, length=32):
+            v = plain(text, length)
+            return space.apply(v[None])[0] if whitened else v
 
         part, losses = found.take(batch), []
         items = np.unique(
@@ -245,10 +253,36 @@ class TestLearning:
         with pytest.raises(ConfigError, match=f"choose {instead}"):
             adapt(readers(), config(objective=objective), RUN, base=str(folders[kind]))
 
-    @pytest.mark.parametrize("method", ["adapters", "prefix", "soft_prompt"])
-    def test_what_cannot_be_merged_is_refused_at_once(self, folders, method):
+    @pytest.mark.parametrize(
+        ("kind", "method"), [("bert", "adapters"), ("gpt2", "prefix"), ("gpt2", "soft_prompt")]
+    )
+    def test_what_cannot_be_merged_is_measured_and_not_written(self, folders, tmp_path, kind, method):
+        told = config(tuning={"method": method}, epochs=1)
+        adapted = adapt(readers(), told, RUN, base=str(folders[kind]), split=SplitConfig())
+        encoder = LiveEncoder(adapted)
+        found = compare_encoders(
+            readers(),
+            {"before": SentenceConfig(model=str(folders[kind])), "after": encoder},
+            split=SplitConfig(),
+            run=RUN,
+        )
+        after = found.encoders["after"]
+        assert 0 < after.trained < after.parameters
+        assert after.fingerprint != found.encoders["before"].fingerprint
         with pytest.raises(ConfigError, match="cannot be merged"):
-            adapt(readers(), config(tuning={"method": method}), RUN, base="no such model")
+            adapted.save(tmp_path / "new")
+        assert not (tmp_path / "new").exists()
+
+    @pytest.mark.parametrize("method", ["full", "lora"])
+    def test_in_memory_and_from_its_folder_it_says_the_same(self, folders, tmp_path, method):
+        told = config(tuning={"method": method}, epochs=1)
+        adapted = adapt(readers(), told, RUN, base=str(folders["bert"]))
+        folder = adapted.save(tmp_path / "new")
+        texts = [*titles(), ""]
+        live = LiveEncoder(adapted).encode(texts, RUN)
+        kept = SentenceEncoder(SentenceConfig(model=str(folder), compute_type="float32")).encode(texts, RUN)
+        assert live[len(titles())].tolist() == [0.0] * live.shape[1]
+        assert np.abs(live - kept).max() < 0.02  # bfloat16 in memory where the processor has it
 
     def test_what_is_guessed_is_hidden(self, folders):
         backbone = open_backbone(str(folders["bert"]), RUN)

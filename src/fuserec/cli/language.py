@@ -72,11 +72,13 @@ def tune(
     require("tuning a language model")
     from fuserec.data.readers import read
     from fuserec.neural.language.adapt import adapt
+    from fuserec.neural.language.adapt.adaptation import require_merged
     from fuserec.neural.language.adapt.folder import check_destination, megabytes
 
     check_destination(out)
     given = {"objective": objective, "query": query, "epochs": epochs, "max_pairs": max_pairs}
     told = _settings(config, given, {"method": method}, {"newest": newest, "replay": replay}, columns)
+    require_merged(told.tuning.method)
     protocol = split_of(split, share)
     kept = resumable or out.with_name(f"{out.name}.checkpoints")
     with (

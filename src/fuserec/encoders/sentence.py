@@ -19,6 +19,7 @@ from fuserec.encoders.base import State, Vectors, WeightsError, one_line, unit_r
 from fuserec.encoders.convert import FolderFacts
 from fuserec.encoders.engines import CTranslate2Engine, Engine, TorchEngine
 from fuserec.encoders.folders import cache_root, published, reading_roots
+from fuserec.encoders.tuned import read_tuning
 from fuserec.encoders.word_config import FastTextConfig, GloveConfig, LstmConfig, SifConfig, Word2VecConfig
 from fuserec.errors import ConfigError, MissingExtraError, ModelFormatError, RequestError
 from fuserec.run import RunOptions
@@ -144,6 +145,11 @@ class SentenceEncoder:
         if self._loaded is None and self._stored is not None:
             return str(self._stored["fingerprint"])
         return self._fingerprint(self._parts(RunOptions()))
+
+    @property
+    def tuning(self) -> dict[str, Any] | None:
+        """What FuseRec wrote into the model's folder when it tuned it; None for any other model."""
+        return read_tuning(self.config.model)
 
     def load(self, run: RunOptions) -> Self:
         """Find or fetch, convert, and load the model now instead of at first use.

@@ -22,9 +22,10 @@ from fuserec.encoders.cache import CachedEncoder
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.encoders.kept import Probe
 from fuserec.encoders.noise import Shift, faulty
+from fuserec.encoders.recent import RecentVectors
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
 from fuserec.encoders.text import TextConfig, item_text
-from fuserec.encoders.tuned import leak, read_tuning
+from fuserec.encoders.tuned import leak
 from fuserec.encoders.whitening import Whitening, WhiteningConfig
 from fuserec.errors import DataError, RequestError
 from fuserec.evaluation.contenders import Contender, Ground, LineUp
@@ -155,7 +156,7 @@ def encoder_named(name: str) -> SentenceConfig:
 
 def compare_encoders(
     dataset: Dataset,
-    encoders: Mapping[str, SentenceConfig],
+    encoders: Mapping[str, SentenceConfig | SentenceEncoder],
     *,
     split: SplitConfig,
     text: TextConfig | None = None,
@@ -168,8 +169,9 @@ def compare_encoders(
     Parameters
     ----------
     dataset : Dataset
-    encoders : mapping of SentenceConfig
-        By name; the first is what the others are compared with.
+    encoders : mapping of SentenceConfig or SentenceEncoder
+        By name; the first is what the others are compared with. An encoder that is given itself (such as a
+        :class:`~fuserec.neural.language.adapt.LiveEncoder`) is run as it is, past the cache.
     split : SplitConfig
     text : TextConfig, optional
         Which columns of an item are read.
@@ -237,17 +239,20 @@ class _Bench:
         drawn = run.rng("encoders").permutation(len(held.validation))[:CHOSEN_ON]
         self._validation = held.validation.take(np.sort(drawn))
 
-    def tried(self, name: str, config: SentenceConfig) -> _Tried:
+    def tried(self, name: str, given: SentenceConfig | SentenceEncoder) -> _Tried:
         """Encode the catalogue, choose on validation, measure on test."""
         run = self.run
-        encoder = SentenceEncoder(config).load(run)
+        named = isinstance(given, SentenceConfig)
+        encoder = (SentenceEncoder(given) if isinstance(given, SentenceConfig) else given).load(run)
+        config = encoder.config
         warned = leak(FeatureConfig(sentence=config), self.dataset, self.held.train)
         self.notes += [warned] if warned and warned not in self.notes else []
-        raw = CachedEncoder(encoder, self._config.cache).encode(self.texts, run)
+        reader = CachedEncoder(encoder, self._config.cache) if named else encoder
+        raw = reader.encode(self.texts, run)
         run.progress(f"choosing for {name}", 0, 0)
         exponent, features, scorer, figure = self._chosen(raw, encoder)
         columns = self._accuracy(name, features, scorer, self.held.test)
-        tuning = (read_tuning(config.model) or {}).get("figures", {})
+        tuning = (encoder.tuning or {}).get("figures", {})
         facts: dict[str, Any] = {
             "model": config.model,
             "fingerprint": encoder.fingerprint,
@@ -262,9 +267,7 @@ class _Bench:
         }
         cosines = self._probe.cosines(lambda t: encoder.encode(t, run))
         shifted = {
-            shift: self._shifted(
-                CachedEncoder(encoder, self._config.cache).encode(texts, run), features, scorer
-            )
+            shift: self._shifted(reader.encode(texts, run), features, scorer)
             for shift, texts in self.shifts.items()
         }
         return _Tried(columns, cosines, facts, self._probe, shifted)
@@ -288,6 +291,7 @@ class _Bench:
                 sentence=whitening.apply(raw),
                 whitening=whitening,
                 sentence_encoder=encoder,
+                recent=RecentVectors(),  # those kept are of another encoder
             )
             scorer = Content(Content.Config(sentence_share=1.0, text_sentence_share=1.0))
             fitted = scorer.fit(self.held.train, features, self.run)

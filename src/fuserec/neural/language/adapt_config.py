@@ -73,6 +73,11 @@ class AdaptConfig(Settings):
     )
     patience: int = Field(default=2, ge=0, description="Worse epochs in a row that end it; 0: never.")
     temperature: float = Field(default=0.05, gt=0, le=1, description="pairs: cosines are divided by it.")
+    whitened: bool = Field(
+        default=True,
+        description="pairs: vectors are compared as a fitted model compares them, whitened by the map of the untouched "
+        "ones; false compares them as they are, for a use without whitening.",
+    )
     popularity: float = Field(
         default=0.0,
         ge=0,

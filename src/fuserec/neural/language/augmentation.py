@@ -16,7 +16,7 @@ import numpy as np
 
 from fuserec.encoders.kept import cosines
 from fuserec.encoders.lexical import fold
-from fuserec.encoders.noise import WORD, Shift, faulty
+from fuserec.encoders.noise import WORD, Fault, Shift, faulty
 from fuserec.llm.answers import usable
 from fuserec.llm.client import LanguageModel
 from fuserec.llm.prompts import Prompt, about
@@ -74,7 +74,7 @@ class Augmentation:
         if self.config.kind in WRITTEN:
             copies = self.copies.get(text, ())
             return copies[int(rng.integers(len(copies)))] if copies else text
-        fault = "words" if self.config.kind == "word_dropout" else "span"
+        fault: Fault = "words" if self.config.kind == "word_dropout" else "span"
         return faulty(text, Shift(fault=fault, share=self.config.share), rng)
 
 

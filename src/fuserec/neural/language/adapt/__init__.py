@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fuserec.neural.language.adapt.adaptation import Adapted, adapt
 from fuserec.neural.language.adapt.compress import compress
+from fuserec.neural.language.adapt.live import LiveEncoder
 from fuserec.neural.language.adapt_config import AdaptConfig, CompressConfig
 
-__all__ = ["AdaptConfig", "Adapted", "CompressConfig", "adapt", "compress"]
+__all__ = ["AdaptConfig", "Adapted", "CompressConfig", "LiveEncoder", "adapt", "compress"]

@@ -22,7 +22,8 @@ from fuserec.neural.device import device_of, fast_type, training
 from fuserec.neural.language.adapt.continual import Periods, ReplayTask
 from fuserec.neural.language.adapt.examples import examples_of, held_apart, labelled
 from fuserec.neural.language.adapt.folder import new_folder, write_folder
-from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask, unit_vectors
+from fuserec.neural.language.adapt.forward import unit_vectors
+from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask
 from fuserec.neural.language.augmentation import Augmentation, augmentation_of
 from fuserec.neural.language.backbone import enough_memory, open_backbone
 from fuserec.neural.language.tuning import merged, sizes, tune
@@ -71,11 +72,27 @@ class Adapted:
         Raises
         ------
         ConfigError
-            Where it exists.
+            Where it exists, or where the method leaves parts that no such folder holds.
         """
+        require_merged(self.facts["config"]["tuning"]["method"])
         with new_folder(out) as staging:
             write_folder(self.backbone, staging, self.facts, self.prompt)
         return out
+
+
+def require_merged(method: str) -> None:
+    """Refuse a method of tuning whose result cannot be written as an encoder's folder.
+
+    Raises
+    ------
+    ConfigError
+        For adapters and prompts.
+    """
+    if method not in MERGED:
+        raise ConfigError(
+            f"tuning = {method}: its parts cannot be merged into an encoder's folder; choose one of "
+            f"{', '.join(MERGED[:-1])}"
+        )
 
 
 @dataclass(frozen=True)
@@ -111,17 +128,12 @@ def adapt(
     Raises
     ------
     ConfigError
-        Where the method suits neither the model nor a plain folder, or the loss is no longer a number.
+        Where the method does not suit the model, or the loss is no longer a number.
     DataError
         Where there is nothing to learn from.
     WeightsError
         Where the base cannot be read.
     """
-    if config.tuning.method not in MERGED:
-        raise ConfigError(
-            f"tuning = {config.tuning.method}: its parts cannot be merged into an encoder's folder; choose one of "
-            f"{', '.join(MERGED[:-1])}"
-        )
     ground = ground_of(data, config.text, run, split)
     folder = located(base, None, run)
     seed = int(run.rng(NAME).integers(2**31))
@@ -198,10 +210,8 @@ def _pairs_task(
     examples = examples_of(ground.train, readable, config.max_history)
     if config.continual.newest is not None:
         periods = Periods.of(ground.train, examples, config.continual, config.held_out, run)
-        examples, learnt = (
-            periods.examples,
-            int(periods.new.sum()) + periods.replayed(config.continual.replay),
-        )
+        examples = periods.examples
+        learnt = int(periods.new.sum()) + periods.replayed(config.continual.replay)
     elif config.labels is not None:
         examples, held = labelled(examples, config.labels, ground.train, run)
         learnt = len(examples)

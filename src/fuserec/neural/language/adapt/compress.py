@@ -19,8 +19,8 @@ from fuserec.neural.device import device_of, fast_type, training
 from fuserec.neural.language.adapt.adaptation import Ground, ground_of, told
 from fuserec.neural.language.adapt.examples import Examples, examples_of, history_texts
 from fuserec.neural.language.adapt.folder import megabytes, new_folder, write_folder
+from fuserec.neural.language.adapt.forward import unit_vectors
 from fuserec.neural.language.adapt.students import PairLesson, ScoresTask, Sparse, VectorsTask
-from fuserec.neural.language.adapt.tasks import unit_vectors
 from fuserec.neural.language.adapt_config import CompressConfig
 from fuserec.neural.language.backbone import enough_memory, open_backbone
 from fuserec.neural.language.tuning import blocks_of, sizes

@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from fuserec.errors import DataError
 from fuserec.neural.language.adapt.examples import Examples, Trial, batches_of, held_apart
-from fuserec.neural.language.adapt.tasks import PairsTask, unit_vectors
+from fuserec.neural.language.adapt.tasks import PairsTask
 
 if TYPE_CHECKING:
-    import torch
-
     from fuserec.data.dataset import Dataset
     from fuserec.neural.language.adapt_config import AdaptConfig, ContinualConfig
     from fuserec.neural.language.augmentation import Augmentation
@@ -142,14 +141,11 @@ class ReplayTask(PairsTask):
         part = self.examples.take(chosen)
         return [chosen[at] for at in batches_of(part, self.config.batch_size, self.config.max_pairs, rng)]
 
+    @torch.inference_mode()
     def figures(self) -> dict[str, np.ndarray]:
         """Return the NDCG@10 of each held-out example of the old and of the new part, by content alone."""
-        found = {}
-        for part, trial in self._trials.items():
-            texts = [self.texts[item] for item in trial.pool]
-            vectors = unit_vectors(self.backbone, texts, self.config.max_length, self.fast)
-            found[part] = trial.figures(vectors, self.config.recency)
-        return found
+        self.backbone.eval()
+        return {part: self._figures(trial) for part, trial in self._trials.items()}
 
     def report(
         self, before: dict[str, np.ndarray], after: dict[str, np.ndarray], run: RunOptions

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fuserec.neural.language.adapt.tasks import vectors_of
+from fuserec.neural.language.adapt.forward import vectors_of
 from fuserec.neural.language.tuning import blocks_of
 
 if TYPE_CHECKING:

@@ -19,16 +19,15 @@ from fuserec.neural.language.adapt.examples import (
     history_texts,
     lesson_of,
 )
+from fuserec.neural.language.adapt.forward import BUDGET, autocast, vectors_of
+from fuserec.neural.language.adapt.space import Space
 from fuserec.neural.language.adversarial import Adversary
-from fuserec.neural.language.backbone import Tokens, by_length
+from fuserec.neural.language.backbone import by_length
 
 if TYPE_CHECKING:
     from fuserec.neural.language.adapt_config import AdaptConfig
     from fuserec.neural.language.augmentation import Augmentation
-    from fuserec.neural.language.backbone import Backbone, Batch
-
-BUDGET = 4096
-"""Tokens of a forward pass, padding included; a step may take several."""
+    from fuserec.neural.language.backbone import Backbone, Batch, Tokens
 
 NOT_A_LABEL = -100
 """What the cross-entropy leaves out."""
@@ -36,25 +35,9 @@ NOT_A_LABEL = -100
 IGNORED = torch.finfo(torch.float32).min
 
 
-def vectors_of(backbone: Backbone, rows: Sequence[Tokens], fast: torch.dtype) -> torch.Tensor:
-    """Return float32 (n, dim): vectors of token rows with their gradients; rows of like length share a pass."""
-    parts, places = [], []
-    for which in by_length([len(ids) for ids, _ in rows], BUDGET):
-        with autocast(backbone, fast):
-            parts.append(backbone(backbone.batch([rows[i] for i in which])))
-        places.append(which)
-    back = np.argsort(np.concatenate(places), kind="stable")
-    return torch.cat(parts)[torch.from_numpy(back).to(backbone.device)]
-
-
 def adversary_of(backbone: Backbone, epsilon: float) -> Adversary | None:
     """Return who moves the word vectors of a backbone; None for epsilon 0."""
     return Adversary(backbone.model.get_input_embeddings(), epsilon) if epsilon else None  # type: ignore[operator]
-
-
-def autocast(backbone: Backbone, fast: torch.dtype) -> torch.autocast:
-    """Return the context in which large products are made in the type that they are fastest in."""
-    return torch.autocast(backbone.device.type, dtype=fast, enabled=fast != torch.float32)
 
 
 class PairsTask:
@@ -95,11 +78,15 @@ class PairsTask:
         self.seed, self.fast, self.augmentation = seed, fast, augmentation
         self._adversary = adversary_of(backbone, config.adversarial)
         self._rows = backbone.tokens(texts, length=config.max_length)
+        readable = np.array([bool(text) for text in texts])
+        self.space = Space(None, backbone.device)
+        if config.whitened:
+            told = [row for row, there in zip(self._rows, readable, strict=True) if there]
+            self.space = Space.before(backbone, told, fast, seed)
         taken = np.bincount(examples.targets, minlength=len(texts)).astype(np.float64)
         if config.query != "titles":  # read items are candidates too
             taken += np.bincount(examples.history[:, 0], minlength=len(texts))
         self._log_q = torch.from_numpy(np.log(np.maximum(taken, 0.5) / taken.sum()).astype(np.float32))
-        readable = np.array([bool(text) for text in texts])
         self._trial = Trial.of(held, readable, pool, np.random.default_rng([seed, 3])) if len(held) else None
 
     @property
@@ -137,7 +124,7 @@ class PairsTask:
     def _loss(self, lesson: Lesson, rows: Sequence[Tokens]) -> torch.Tensor:
         """Return the mean cross-entropy of a lesson of which these tokens are read."""
         config, device = self.config, self.backbone.device
-        made = nn.functional.normalize(vectors_of(self.backbone, rows, self.fast), dim=1)
+        made = self.space.compared(vectors_of(self.backbone, rows, self.fast))
         items, asked = made[: lesson.items.size], made[lesson.items.size :]
         if config.query != "titles":
             asked = nn.functional.normalize(torch.from_numpy(lesson.weights).to(device) @ items, dim=1)
@@ -151,11 +138,12 @@ class PairsTask:
     @torch.inference_mode()
     def judge(self) -> np.ndarray | None:
         """Return float64 (n,): the NDCG@10 of held-out items by content alone, among a sample of the catalogue."""
-        if self._trial is None:
-            return None
-        made = vectors_of(self.backbone, [self._rows[item] for item in self._trial.pool], self.fast)
-        vectors = nn.functional.normalize(made, dim=1).cpu().numpy()
-        return self._trial.figures(vectors, self.config.recency)
+        return None if self._trial is None else self._figures(self._trial)
+
+    def _figures(self, trial: Trial) -> np.ndarray:
+        """Return float64 (n,): the NDCG@10 of a trial's examples, where texts are compared as in training."""
+        made = vectors_of(self.backbone, [self._rows[item] for item in trial.pool], self.fast)
+        return trial.figures(self.space.compared(made).cpu().numpy(), self.config.recency)
 
 
 class WordsTask:
@@ -312,11 +300,3 @@ def _check_suits(backbone: Backbone, config: AdaptConfig) -> None:
             "objective = causal: the output words of this model are not its input words, and are not part of an "
             "encoder; choose pairs"
         )
-
-
-def unit_vectors(backbone: Backbone, texts: Sequence[str], length: int, fast: torch.dtype) -> np.ndarray:
-    """Return float32 (n, dim): vectors of unit length, without gradients."""
-    backbone.eval()
-    with torch.inference_mode():
-        made = vectors_of(backbone, backbone.tokens(texts, length=length), fast)
-        return np.asarray(nn.functional.normalize(made, dim=1).cpu().numpy())
