@@ -88,6 +88,19 @@ class TestTune:
         assert told["config"]["batch_size"] == 16
         assert told["seen"][0]["split"] == {"protocol": "none"}
 
+    def test_it_goes_on_with_what_is_new_and_tells_what_is_forgotten(
+        self, cli, small, base, settings, tmp_path
+    ):
+        options = ["--base", base, "-c", settings, "--newest", 0.4, "--replay", 0.25]
+        done = cli("models", "tune", small, "-o", tmp_path / "t", *options)
+        assert done.status == 0, done.err
+        assert "on what is old" in done.out
+        told = json.loads((tmp_path / "t" / "fuserec-tuning.json").read_text())
+        assert told["config"]["continual"] == {"newest": 0.4, "replay": 0.25}
+        continual = told["figures"]["continual"]
+        assert continual["replayed"] == round(continual["new"] / 3)
+        assert continual["on_old"]["low"] <= continual["on_old"]["change"] <= continual["on_old"]["high"]
+
     def test_people_see_what_came_of_it(self, cli, small, base, settings, tmp_path):
         shown = cli("models", "tune", small, "-o", tmp_path / "t", "--base", base, "-c", settings).out
         assert "similarity kept" in shown
