@@ -137,6 +137,10 @@ def configuration() -> str:
         pages.append(table(config, frozenset()))
     pages.append("\n### `[tuning]` of it\n\n" + summary(TuningConfig.__doc__) + "\n")
     pages.append(table(TuningConfig, frozenset()))
+    for key in ("augmentation", "continual"):
+        field = AdaptConfig.model_fields[key]
+        for part in section(field.annotation, key, field.description or "", 3):
+            pages.append(part.replace(f"`[{key}", f"`models tune`: `[{key}", 1))
     pages.append(AUDIT)
     pages.append(table(AuditConfig, frozenset()))
     pages.append(DATASET)
