@@ -352,7 +352,9 @@ def _results(tried: Mapping[str, _Tried], run: RunOptions) -> dict[str, EncoderR
         relative = (float(np.nanmean(each.columns[PRIMARY])) - base) / base if base > 0 else 0.0
         found[name] = EncoderResult(
             metrics=intervals(
-                each.columns, within={m: s for m in each.columns if (s := span_of(m)) is not None}
+                each.columns,
+                rng=run.rng("bootstrap"),
+                within={m: s for m in each.columns if (s := span_of(m)) is not None},
             ),
             gain=gains.get(name),
             relative=relative,
