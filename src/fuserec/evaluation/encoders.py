@@ -308,9 +308,7 @@ def _results(tried: Mapping[str, _Tried], run: RunOptions) -> dict[str, EncoderR
     for name, each in tried.items():
         relative = (float(np.nanmean(each.columns[PRIMARY])) - base) / base if base > 0 else 0.0
         found[name] = EncoderResult(
-            metrics=intervals(
-                each.columns, within={m: s for m in each.columns if (s := span_of(m)) is not None}
-            ),
+            metrics=intervals(each.columns, rng=run.rng("bootstrap"), within=spans),
             gain=gains.get(name),
             relative=relative,
             gain_per_ms=relative / each.facts["ms_request"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fuserec.data.splits import splits
 from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, Entry, LineUp, assemble
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.figures import ratings_of
 from fuserec.evaluation.kept import KeptRounds
 from fuserec.evaluation.leakage.alarms import certain, too_good
@@ -139,7 +140,9 @@ def _fold(
         "fusions": list(line_up.fusions),
         "split": provenance.split_facts(held, run.seed, candidates),
         "weights": provenance.weights(line_up),
-        "sample": [user.model_dump() for user in provenance.examples(dataset, held.test, outcomes, run)],
+        "sample": [
+            user.model_dump() for user in examples(dataset, line_up, outcomes, one.columns, primary, run)
+        ],
         "configuration": provenance.configuration(found, line_up, cuts, run),
         "notes": [note for note in (*warned, *provenance.notes(held, dataset), *line_up.notes) if note],
     }

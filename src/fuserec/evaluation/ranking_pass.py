@@ -169,7 +169,7 @@ class _Pass:
             ranks, tied, candidates = sampled_ranks(visible, self._drawn, piece, threads)
         lists, values, counts = top_k(visible, self.depth, exclude=exclude, ties=self._ties, threads=threads)
         answered = np.isfinite(visible[piece.rows, piece.items])
-        kept = (ranks, tied, answered, candidates, lists, counts)
+        kept: tuple[np.ndarray, ...] = (ranks, tied, answered, candidates, lists, counts)
         if name in self.fusions:
             kept += (
                 np.where(lists >= 0, self.fusions[name].blend.probability(values), 0).astype(np.float32),

@@ -26,6 +26,7 @@ from fuserec.errors import ConfigError, DataError, RequestError, nearest
 from fuserec.evaluation import provenance
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.contenders import Contender, Ground, LineUp
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.figures import ratings_of
 from fuserec.evaluation.folds import labelled, noted
 from fuserec.evaluation.following import tell, tracked_evaluation
@@ -258,7 +259,10 @@ class _Replaying:
         parts = self._models[self.plan.between[0]].fitted.fused.parts
         about = {
             "notes": leaked,
-            "sample": [u.model_dump() for u in provenance.examples(self.dataset, held, outcomes, run)],
+            "sample": [
+                user.model_dump()
+                for user in examples(self.dataset, line_up, outcomes, one.columns, self.primary, run)
+            ],
             "configuration": {
                 "seed": run.seed,
                 "k": list(self.cuts),

@@ -99,7 +99,8 @@ class Ties:
 
     def reach(self, k: npt.ArrayLike) -> IntArray:
         """Return how many of the places that tied candidates share are within the first k: 0 to size."""
-        return np.clip(np.asarray(k, np.int64) - self.above, 0, self.size)
+        found: IntArray = np.clip(np.asarray(k, np.int64) - self.above, 0, self.size)
+        return found
 
     def mean(self, prefix: FloatArray, k: npt.ArrayLike) -> FloatArray:
         """Average a value of places over those that each target may take, 0 beyond the first k.
@@ -108,7 +109,8 @@ class Ties:
         """
         last = len(prefix) - 1
         ends = np.minimum(self.above + self.reach(k), last)
-        return (prefix[ends] - prefix[np.minimum(self.above, ends)]) / self.size
+        found: FloatArray = (prefix[ends] - prefix[np.minimum(self.above, ends)]) / self.size
+        return found
 
 
 def target_ranks(

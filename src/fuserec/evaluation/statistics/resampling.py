@@ -82,7 +82,8 @@ class Studentised:
         rounding = 1e-12 * np.abs(self.values[0])
         t = np.where(np.abs(away) <= rounding, 0.0, np.copysign(np.inf, away))
         usable = np.nan_to_num(self.errors[1:]) > rounding
-        return np.divide(away, self.errors[1:], out=t, where=usable)
+        found: FloatArray = np.divide(away, self.errors[1:], out=t, where=usable)
+        return found
 
     def p(self) -> FloatArray:
         """Return the two-sided p-value of "the figure is 0", float64 (n_columns,): at least 1 / (n_resamples + 1)."""
