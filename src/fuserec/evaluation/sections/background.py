@@ -11,8 +11,7 @@ from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.plots import shares
 from fuserec.evaluation.tables import ranked, table
-from fuserec.evaluation.texts import base_name
-from fuserec.metrics import DEFINITIONS
+from fuserec.metrics import DEFINITIONS, base_name
 
 
 def weights(page: Page) -> Html | None:

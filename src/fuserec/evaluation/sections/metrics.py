@@ -9,8 +9,7 @@ from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.sections.decides import MARKS, verdict
 from fuserec.evaluation.tables import NOTHING, cell, framed, ranked
-from fuserec.evaluation.texts import base_name
-from fuserec.metrics import DEFINITIONS, definition, name_and_k
+from fuserec.metrics import DEFINITIONS, base_name, definition, name_and_k
 
 OPEN = frozenset({"accuracy", "rating", "probability", "beyond"})
 """Families that are not folded."""
