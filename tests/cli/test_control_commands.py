@@ -71,7 +71,7 @@ def test_dials_are_measured(cli, small: Path, quick: Path, tmp_path: Path) -> No
         (["--dial", "novelty:x"], "write novelty without a topic"),
         (["--dial", "novelty=1,0"], "rising"),
         (["--dial", "novelty=a"], "rising"),
-        (["--dial", "novelty", "-m", "fused"], "leave --ablate, --curve, --model and --report out"),
+        (["--dial", "novelty", "-m", "fused"], "leave out --ablate, --curve, --model"),
         (["--dial", "more:categories: mapp"], "did you mean 'map'?"),
     ):
         assert said in cli("evaluate", small, "-c", quick, *options).fault

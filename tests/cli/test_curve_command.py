@@ -16,7 +16,7 @@ def test_the_curve_is_printed_and_written(cli, small: Path, quick: Path, tmp_pat
     models = json.loads(out.read_text())["models"]
     assert {"fused", "fused-without-rerank", "mmr.strength=0", "mmr.strength=1"} == set(models)
     assert "--curve is of one fusion" in cli(*asked, "--model", "popularity").fault
-    assert "no --curve" in cli(*asked, "--ablate", "item_knn").fault
+    assert "--curve is of one fusion" in cli(*asked, "--ablate", "item_knn").fault
     wrong = cli("evaluate", small, "-c", quick, "--curve", "rerank.mmr.strength=0,2").fault
     assert "[rerank.mmr]: strength = 2" in wrong
 
