@@ -75,7 +75,8 @@ class Space:
             return vectors
         lengths = np.sqrt(_squared_norms(vectors))
         scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        if sp.issparse(vectors):
+        sparse: bool = sp.issparse(vectors)
+        if sparse:
             rows = sp.csr_array(vectors, dtype=np.float32, copy=True)
             rows.data = (rows.data * np.repeat(scale, np.diff(rows.indptr))).astype(np.float32)
             rows.eliminate_zeros()
