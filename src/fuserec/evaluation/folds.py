@@ -86,9 +86,10 @@ def folded(
         rounds=pool.rounds,
         weights=about["weights"],
         sample=about["sample"],
+        made=provenance.today(),
         configuration=about["configuration"],
         environment=provenance.environment(run),
-        notes=[_range(pool, split, primary, next(iter(models))), *suspicious, *noted(notes, split.folds)],
+        notes=[*_said(pool, split, primary, next(iter(models))), *suspicious, *noted(notes, split.folds)],
     )
 
 
@@ -102,19 +103,16 @@ def labelled(run: RunOptions, label: str) -> Callable[[str, int, int], None]:
     return lambda what, done, total: run.progress(f"{label}: {what}", done, total)
 
 
-def _range(pool: Pool, split: SplitConfig, primary: str, model: str) -> str:
+def _said(pool: Pool, split: SplitConfig, primary: str, model: str) -> list[str]:
     """Say what the pooled intervals hold and what they do not."""
-    text = (
+    found = [
         f"Figures are over the queries of all {split.folds} folds, intervals over people with all that they were "
-        "asked; what "
-        "other training data would change is not in them."
-    )
+        "asked; what other training data would change is not in them."
+    ]
     ends = spread(pool.rounds, model, primary)
-    return (
-        text
-        if ends is None
-        else f"{text} {primary} of {model} runs from {ends[0]:.4f} to {ends[1]:.4f} over folds."
-    )
+    if ends is not None:
+        found.append(f"{primary} of {model} runs from {ends[0]:.4f} to {ends[1]:.4f} over folds.")
+    return found
 
 
 def _fold(

@@ -178,6 +178,7 @@ def _replayed(
         comparisons=pool.comparisons(plan.between[:1]),
         rounds=pool.rounds,
         sample=about["sample"],
+        made=provenance.today(),
         configuration=about["configuration"],
         environment=provenance.environment(run),
         notes=[

@@ -7,11 +7,9 @@ from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.evaluation.texts import ENGLISH, Texts
 from fuserec.metrics import definition, name_and_k
 
-EVERYTHING_COMPETES = "Every item of the catalogue competes, less those the user already had."
-
 SPLITS = {
     "last-out": "Each user's last item is the one to find, the one before it chose the settings, and models "
-    f"learnt from the rest. {EVERYTHING_COMPETES}",
+    "learnt from the rest.",
     "temporal": "One moment cuts training from test for everybody: nothing later was known to a model.",
     "random": "A random share of each user's interactions was held out, whatever its time.",
     "users": "Some users were held out altogether; part of their history is given, the rest is to be found.",
@@ -39,15 +37,6 @@ COARSE = frozenset(
     {"novelty", "category_entropy", "exposure_entropy", "average_popularity", "popularity_lift"}
 )
 """Metrics whose first two decimals say enough."""
-
-
-def protocol(results: EvaluationResults) -> str:
-    """Say how the data were split, and what targets competed with."""
-    text = SPLITS.get(str(results.split.get("kind")), "")
-    if "candidates" not in results.split:
-        return text
-    drawn = results.split["candidates"]
-    return f"{text.replace(EVERYTHING_COMPETES, '').strip()} Targets competed with a sample of items alone ({drawn})."
 
 
 def segment_title(name: str, texts: Texts = ENGLISH) -> str:

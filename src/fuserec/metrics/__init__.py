@@ -12,6 +12,7 @@ from dataclasses import replace
 from fuserec.errors import RequestError, nearest
 from fuserec.metrics import (
     aims,
+    auc,
     beyond,
     calibration,
     concentration,
@@ -35,6 +36,7 @@ __all__ = ["DEFINITIONS", "Definition", "base_name", "definition", "name_and_k"]
 
 DEFINITIONS: dict[str, Definition] = (
     ranking.DEFINITIONS
+    | auc.DEFINITIONS
     | graded.DEFINITIONS
     | debiased.DEFINITIONS
     | rating.DEFINITIONS

@@ -129,7 +129,7 @@ def _mark(page: Page, metric: str, model: str) -> Html | None:
     found = wording.versus_on(page.results, metric, model, page.lead)
     if found is None or found.difference is None:
         return None
-    kind = verdict(page, metric, found)
+    kind = verdict(metric, found)
     told = page.texts(f"mark.{kind}", lead=page.lead)
     return element(
         "span",

@@ -9,7 +9,7 @@ from datetime import date
 from typing import get_args
 
 from fuserec.errors import RequestError, nearest
-from fuserec.evaluation.texts import chinese, chinese_metrics, english
+from fuserec.evaluation.texts import chinese, chinese_metrics, chinese_notes, english
 from fuserec.metrics import base_name, definition, name_and_k
 from fuserec.reasons import Language
 
@@ -81,7 +81,7 @@ class Texts:
             parts = [re.escape(part) for part in told.split("{}")]
             found = re.fullmatch("(.+?)".join(parts), note, re.DOTALL)
             if found is not None:
-                return here.format(*found.groups())
+                return here.format(*(self.note(part) for part in found.groups()))
         return note
 
     def percent(self, text: str) -> str:
@@ -100,7 +100,12 @@ class Texts:
 
 ENGLISH = Texts("en", english.TEXTS, english.NAMES)
 CHINESE = Texts(
-    "zh", chinese.TEXTS, chinese.NAMES, chinese_metrics.METRICS, chinese.NOTES, chinese_metrics.WITHOUT_K
+    "zh",
+    chinese.TEXTS,
+    chinese.NAMES,
+    chinese_metrics.METRICS,
+    chinese_notes.NOTES,
+    chinese_metrics.WITHOUT_K,
 )
 
 
