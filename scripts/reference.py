@@ -69,9 +69,9 @@ takes their mean (`averaged`), `debias = 0.5` lowers its scores of popular items
 RERANKERS_TEXT = """
 ## Rerankers: `[rerank.NAME]`
 
-What puts scored candidates into the list that is shown ([guide](reranking.md)). NAME is the reranker's name, or any other with
-`reranker = "..."` beside it, so that one can stand in the chain several times. They act in the order in which their tables
-stand, or that `[rerank] order` names. Without any table lists are in the order of scores.
+What puts scored candidates into the list that is shown ([guide](reranking.md)). NAME is the reranker's name, or any
+other with `reranker = "..."` beside it, so that one can stand in the chain several times. They act in the order in
+which their tables stand, or that `[rerank] order` names. Without any table lists are in the order of scores.
 """
 
 LANGUAGE = """

@@ -145,9 +145,7 @@ class Fitted:
             "encoder": encoder.fingerprint if encoder else "lexical",
             "parts": {name: part.config.model_dump(mode="json") for name, part in self.fused.parts.items()},
             "weights": self.fused.weights_table(),
-            "rerank": {
-                name: one.info() for name, one in self.chain.rerankers.items()
-            },
+            "rerank": {name: one.info() for name, one in self.chain.rerankers.items()},
             "control": self.control.told(),
             "users_with_controls": len(self.kept),
             "seed": self.seed,

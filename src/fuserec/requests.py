@@ -71,9 +71,7 @@ class Request:
     shown: dict[str, Any]
 
 
-def resolve(
-    query: Query, dataset: Dataset, reads_context: bool = True, keys: Sequence[str] = ()
-) -> Request:
+def resolve(query: Query, dataset: Dataset, reads_context: bool = True, keys: Sequence[str] = ()) -> Request:
     """Look up the ids of a query; say so where nothing reads its context. ``keys`` of it are known beside the data's.
 
     Raises

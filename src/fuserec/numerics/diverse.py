@@ -45,9 +45,9 @@ def space_of(vectors: Floats | Csr) -> Space:
         squared = np.asarray(rows.multiply(rows).sum(axis=1), np.float64).ravel()
         return Space(
             np.zeros((0, 0), np.float32),
-            rows.indptr.astype(np.int64),
-            rows.indices.astype(np.int32),
-            rows.data.astype(np.float32),
+            rows.indptr.astype(np.int64, copy=False),
+            rows.indices.astype(np.int32, copy=False),
+            rows.data.astype(np.float32, copy=False),
             _scale(squared),
             rows.shape[1],
         )
@@ -62,6 +62,15 @@ def _scale(squared: Doubles) -> Floats:
     out = np.zeros(squared.size, np.float32)
     np.divide(1.0, np.sqrt(squared), out=out, where=squared > 0, casting="same_kind")
     return out
+
+
+@kernel(reassociate=True)
+def _dot(one: Floats, other: Floats) -> Any:
+    """Return the inner product of two vectors."""
+    total = np.float32(0.0)
+    for f in range(len(one)):
+        total += one[f] * other[f]
+    return total
 
 
 @kernel
@@ -81,8 +90,7 @@ def _likeness(space: Space, items: Ints, m: int, j: int, scratch: Floats, out: D
             for p in range(space.starts[other], space.starts[other + 1]):
                 total += space.weights[p] * scratch[space.terms[p]]
         else:
-            for f in range(space.dense.shape[1]):
-                total += space.dense[one, f] * space.dense[other, f]
+            total = float(_dot(space.dense[one], space.dense[other]))
         out[i] = min(1.0, max(-1.0, total * space.scale[one] * space.scale[other]))
     if space.dense.shape[0] == 0:
         for p in range(space.starts[one], space.starts[one + 1]):

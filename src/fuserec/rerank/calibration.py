@@ -73,8 +73,6 @@ class Calibration(Reranker):
         where = f"[rerank.{self.name}]"
         members, self._names = column_values(train.item_table, self.config.column, where)
         self._groups: sparse.csr_array = distributions(members)
-
-    def _prepare(self) -> None:
         self._rows = ragged(self._groups)
 
     def order(self, pool: Pool, q: QueryBatch, places: int, threads: int = 1) -> np.ndarray:
@@ -108,6 +106,7 @@ class Calibration(Reranker):
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
         self._names = tuple(meta["names"])
         self._groups = csr_of("groups", arrays, len(self._names))
+        self._rows = ragged(self._groups)
 
 
 def divergence(

@@ -95,7 +95,9 @@ def tastes(q: QueryBatch, groups: sparse.csr_array) -> sparse.csr_array:
 def ragged(matrix: sparse.csr_array) -> Ragged:
     """Return a CSR matrix as kernels read it."""
     return Ragged(
-        matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
+        matrix.indptr.astype(np.int64, copy=False),
+        matrix.indices.astype(np.int32, copy=False),
+        matrix.data.astype(np.float32, copy=False),
     )
 
 

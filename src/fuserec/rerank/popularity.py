@@ -77,10 +77,14 @@ class PopularityControl(Reranker):
     config: PopularityConfig
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
-        self._counts = train.item_counts
+        self._count(train.item_counts)
 
     def _prepare(self) -> None:
         self.aim = CALIBRATED if self.config.method == "calibrated" else type(self).aim
+
+    def _count(self, counts: np.ndarray) -> None:
+        """Keep how often items were taken int64 (n_items,), and the groups that follow from it."""
+        self._counts = counts
         self._tail = popularity_groups(self._counts, (1 - TAIL,))
         self._three = _one_hot(popularity_groups(self._counts, THREE), len(THREE) + 1)
         self._two = _one_hot(self._tail, 2)
@@ -121,7 +125,7 @@ class PopularityControl(Reranker):
         return {"counts": self._counts}, {}
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        self._counts = arrays["counts"]
+        self._count(arrays["counts"])
 
 
 def _one_hot(group: np.ndarray, n_groups: int) -> sparse.csr_array:

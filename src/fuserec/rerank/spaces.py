@@ -32,10 +32,14 @@ class Diverse(Reranker):
         "higher",
     )
 
+    _of: tuple[SpaceName, ItemFeatures] | None = None
+
     def _prepare(self) -> None:
-        """Take the vectors, which the features hold already."""
+        """Take the vectors, which the features hold already; another strength finds them ready."""
         name: SpaceName = getattr(self.config, "space", "text")
-        self._space = item_space(name, self._features, f"[rerank.{self.name}]")
+        if self._of is None or self._of[0] != name or self._of[1] is not self._features:
+            self._space = item_space(name, self._features, f"[rerank.{self.name}]")
+            self._of = name, self._features
 
     def reached(self, lists: np.ndarray, counts: np.ndarray, q: QueryBatch) -> np.ndarray:
         """Return the mean distance between the items of each list."""

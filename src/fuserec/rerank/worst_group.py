@@ -101,9 +101,11 @@ class WorstGroup(Reranker):
     _told: Mapping[str, Any] = {}
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
-        self._counts = train.item_counts
+        self._count(train.item_counts)
 
-    def _prepare(self) -> None:
+    def _count(self, counts: np.ndarray) -> None:
+        """Keep how often items were taken int64 (n_items,), and what follows from it."""
+        self._counts = counts
         logs = np.log1p(self._counts.astype(np.float64))
         self._popularity = logs / max(1.0, float(logs.max(initial=0.0)))
         less = np.sort(self._counts)
@@ -193,7 +195,8 @@ class WorstGroup(Reranker):
         return {"counts": self._counts, "weights": self._weights}, {"rule": rule, "told": dict(self._told)}
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
-        self._counts, self._weights = arrays["counts"], arrays["weights"]
+        self._count(arrays["counts"])
+        self._weights = arrays["weights"]
         self._rule = None if meta["rule"] is None else UserGroups.from_json(meta["rule"])
         self._told = dict(meta["told"])
 
