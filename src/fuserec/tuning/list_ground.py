@@ -122,7 +122,7 @@ class ListGround:
         for name, changes in setting.strengths.items():
             chain = chain.retuned(name, **changes)
         acting = {name: one for name, one in chain.rerankers.items() if one.config.strength > 0}
-        chain = replace(chain, rerankers=acting)  # at 0 one leaves the order as it is, at the price of any other
+        chain = replace(chain, rerankers=acting)  # at 0 one leaves the order as it is, at full price
         own = halves[half]
         shown, ranks = self._lists(own, chain, setting.controls)
         width = max(self.ks)
