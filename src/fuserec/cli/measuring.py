@@ -64,14 +64,18 @@ class Measuring:
         return next(iter(self.configs.values())) if isinstance(self.configs, Mapping) else self.configs
 
     def measured(
-        self, options: Options, ablate: str | None, check_leaks: bool, run: RunOptions
+        self, options: Options, ablate: str | None, curve: str | None, check_leaks: bool, run: RunOptions
     ) -> EvaluationResults:
-        """Measure one split or its folds; compare variants of a part; try the models for leaks."""
+        """Measure one split or its folds; variants of a part; the curve of a reranker; try the models for leaks."""
         from fuserec.data.readers import read
 
         split = options.config()
         dataset, _ = read(self.folder, self.format)
         self.earlier.check(dataset, split)
+        if curve is not None:
+            from fuserec.evaluation.cost_curve import cost_curve
+
+            return cost_curve(dataset, curve, self._only, split=split, ks=self.ks, run=run)
         if ablate is not None:
             from fuserec.evaluation.ablation import ablate as compare
 
@@ -144,6 +148,13 @@ def together(asked: Mapping[str, object], configs: int) -> None:
         raise RequestError(
             "--ablate compares variants of one part: give at most one --config, and no --model"
         )
+    if "--curve" in given:
+        others = given & {"--ablate", "--model", "--replay", "--check-leaks", "--folds"}
+        if others or configs > 1:
+            raise RequestError(
+                "--curve is of one fusion on one split: give at most one --config, and no --model, --ablate, --replay, "
+                "--folds or --check-leaks"
+            )
     if "--replay" in given and (given & {"--ablate", "--model", "--check-leaks"} or configs > 1):
         raise RequestError(
             "--replay measures one Recommender: give at most one --config, and no --model, --ablate or --check-leaks"

@@ -138,9 +138,7 @@ def _fold(
         "fusions": list(line_up.fusions),
         "split": provenance.split_facts(held, run.seed, candidates),
         "weights": provenance.weights(line_up),
-        "sample": [
-            user.model_dump() for user in examples(dataset, line_up, outcomes, one.columns, primary, run)
-        ],
+        "sample": [u.model_dump() for u in examples(dataset, line_up, outcomes, one.columns, primary, run)],
         "configuration": provenance.configuration(found, line_up, cuts, run),
         "notes": [note for note in (*warned, *provenance.notes(held, dataset), *line_up.notes) if note],
     }

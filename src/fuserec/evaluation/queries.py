@@ -14,7 +14,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +176,9 @@ def packed(values: npt.ArrayLike, kind: type[np.float32] | type[np.int32]) -> st
     return base64.b64encode(zlib.compress(np.ascontiguousarray(rows.T).tobytes())).decode("ascii")
 
 
-def unpacked(text: str, n: int, kind: type[np.float32] | type[np.int32]) -> npt.NDArray[Any]:
+def unpacked(
+    text: str, n: int, kind: type[np.float32] | type[np.int32]
+) -> npt.NDArray[np.float32 | np.int32]:
     """Return the numbers (n,) that :func:`packed` wrote.
 
     Raises
@@ -188,8 +190,10 @@ def unpacked(text: str, n: int, kind: type[np.float32] | type[np.int32]) -> npt.
     if len(raw) != 4 * n:
         raise DataError(f"queries: a column holds {len(raw) / 4:g} numbers, not {n:,}; evaluate again")
     rows = np.frombuffer(raw, np.uint8).reshape(4, n).T
-    found: npt.NDArray[Any] = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder("<"))
-    return found.ravel()
+    numbers: npt.NDArray[np.float32 | np.int32] = np.ascontiguousarray(rows).view(
+        np.dtype(kind).newbyteorder("<")
+    )
+    return numbers.ravel()
 
 
 def _inflated(text: str, most: int) -> bytes:

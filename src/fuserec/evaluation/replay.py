@@ -48,6 +48,11 @@ if TYPE_CHECKING:
 Between = Literal["refit", "update", "nothing"]
 WAYS: tuple[Between, ...] = get_args(Between)
 
+RERANKED = (
+    "A replay measures lists in the order of scores: the rerankers of the configuration do not act in it.",
+)
+"""The note where a configuration has rerankers."""
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -259,10 +264,10 @@ class _Replaying:
         one = round_of(name, outcomes, ratings_of(line_up, yardstick), costs, yardstick, self.primary)
         parts = self._models[self.plan.between[0]].fitted.fused.parts
         about = {
-            "notes": leaked,
+            "notes": [*leaked, *(RERANKED if self.config.rerank.tables else ())],
             "sample": [
-                user.model_dump()
-                for user in examples(self.dataset, line_up, outcomes, one.columns, self.primary, run)
+                u.model_dump()
+                for u in examples(self.dataset, line_up, outcomes, one.columns, self.primary, run)
             ],
             "configuration": {
                 "seed": run.seed,

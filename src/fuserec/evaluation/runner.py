@@ -16,7 +16,7 @@ from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
-from fuserec.evaluation.contenders import Choice, Entry, LineUp, assemble, entries
+from fuserec.evaluation.contenders import Choice, Entry, LineUp, Trial, assemble, entries
 from fuserec.evaluation.curves import Plotter
 from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
@@ -54,6 +54,7 @@ def evaluate(
     audit: AuditConfig | None = None,
     user_ids: bool = False,
     candidates: Candidates = EVERYTHING,
+    trials: Sequence[Trial] = (),
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -81,6 +82,9 @@ def evaluate(
         Keep the ids of the users beside the values per query, so that a comparison can name them.
     candidates : Candidates
         What targets are ranked among: everything, or a sample with a warning in the notes.
+    trials : sequence of Trial
+        Other settings of a reranker, whose lists are measured too, and all of these by its aim; one fit serves
+        them all (:mod:`fuserec.evaluation.cost_curve`).
 
     Returns
     -------
@@ -98,7 +102,9 @@ def evaluate(
     """
     cuts, _ = deciding(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        asked = _Asked(split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates)
+        asked = _Asked(
+            split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates, tuple(trials)
+        )
         results = _measured(dataset, configs, asked, told)
         tell(results, told)
     return results
@@ -115,6 +121,7 @@ class _Asked:
     audit: AuditConfig
     user_ids: bool
     candidates: Candidates
+    trials: tuple[Trial, ...]
 
 
 def _measured(
@@ -169,7 +176,7 @@ class _Evaluating:
         held = split_data(dataset, asked.split, run.seed)
         facts = Audit.of(dataset, held, asked.audit)
         leaked = leak_notes(dataset, held, [entry.config.features for entry in self.entries])
-        line_up = assemble(dataset, self.entries, self.choice, held, run)
+        line_up = assemble(dataset, self.entries, self.choice, held, run, asked.trials)
         outcomes = ranking_pass(line_up, max(asked.cuts), run, asked.candidates)
         yardstick = Yardstick.of(held, asked.cuts, line_up.grounds[0].features, run, facts)
         plotter = Plotter(yardstick, yardstick.main_k)
@@ -216,7 +223,7 @@ class _Evaluating:
         """Fit and score again with other seeds, where that is asked for."""
 
         def again(other: RunOptions) -> dict[str, Outcome]:
-            line_up = assemble(self.dataset, self.entries, self.choice, held, other)
+            line_up = assemble(self.dataset, self.entries, self.choice, held, other, self.asked.trials)
             return ranking_pass(line_up, max(self.asked.cuts), other, self.asked.candidates)
 
         return stability(outcomes, again, yardstick)
@@ -224,7 +231,7 @@ class _Evaluating:
     def _comparisons(self, line_up: LineUp, figures: _Figures, yardstick: Yardstick) -> list[Comparison]:
         """Compare all models with every fusion, and with the reference that was named."""
         names = figures.models
-        references = tuple(name for name in names if name in line_up.fusions or name == self.asked.reference)
+        references = tuple(name for name in names if name == self.asked.reference or line_up.refers(name))
         primary = deciding(self.asked.cuts)[1]
         found = comparisons(figures.columns, figures.ratings, references, yardstick, primary)
         return found + gap_comparisons(figures.columns, references, yardstick)

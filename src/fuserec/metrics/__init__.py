@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from fuserec.errors import RequestError, nearest
 from fuserec.metrics import (
-    auc,
+    aims,
     beyond,
     calibration,
     concentration,
@@ -35,7 +35,6 @@ __all__ = ["DEFINITIONS", "Definition", "base_name", "definition", "name_and_k"]
 
 DEFINITIONS: dict[str, Definition] = (
     ranking.DEFINITIONS
-    | auc.DEFINITIONS
     | graded.DEFINITIONS
     | debiased.DEFINITIONS
     | rating.DEFINITIONS
@@ -51,6 +50,7 @@ DEFINITIONS: dict[str, Definition] = (
     | ethics.DEFINITIONS
     | stability.DEFINITIONS
     | text.DEFINITIONS
+    | aims.DEFINITIONS
 )
 """Every metric by the name that results carry before the ``@``, in the order of tables."""
 

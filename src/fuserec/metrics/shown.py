@@ -76,12 +76,13 @@ class Space:
         lengths = np.sqrt(_squared_norms(vectors))
         scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
         sparse: bool = sp.issparse(vectors)
+        unit: Any
         if sparse:
-            rows = sp.csr_array(vectors, dtype=np.float32, copy=True)
-            rows.data = (rows.data * np.repeat(scale, np.diff(rows.indptr))).astype(np.float32)
-            rows.eliminate_zeros()
-            return cls(rows, lengths > 0)
-        unit = np.ascontiguousarray(np.asarray(vectors, np.float32) * scale[:, None].astype(np.float32))
+            unit = sp.csr_array(vectors, dtype=np.float32, copy=True)
+            unit.data = (unit.data * np.repeat(scale, np.diff(unit.indptr))).astype(np.float32)
+            unit.eliminate_zeros()
+        else:
+            unit = np.ascontiguousarray(np.asarray(vectors, np.float32) * scale[:, None].astype(np.float32))
         return cls(unit, lengths > 0)
 
     @property

@@ -99,8 +99,8 @@ class Ties:
 
     def reach(self, k: npt.ArrayLike) -> IntArray:
         """Return how many of the places that tied candidates share are within the first k: 0 to size."""
-        found: IntArray = np.clip(np.asarray(k, np.int64) - self.above, 0, self.size)
-        return found
+        reached: IntArray = np.clip(np.asarray(k, np.int64) - self.above, 0, self.size)
+        return reached
 
     def mean(self, prefix: FloatArray, k: npt.ArrayLike) -> FloatArray:
         """Average a value of places over those that each target may take, 0 beyond the first k.
@@ -109,8 +109,8 @@ class Ties:
         """
         last = len(prefix) - 1
         ends = np.minimum(self.above + self.reach(k), last)
-        found: FloatArray = (prefix[ends] - prefix[np.minimum(self.above, ends)]) / self.size
-        return found
+        mean: FloatArray = (prefix[ends] - prefix[np.minimum(self.above, ends)]) / self.size
+        return mean
 
 
 def target_ranks(

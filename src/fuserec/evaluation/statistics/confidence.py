@@ -156,7 +156,10 @@ def ratio_ends(
     parts: FloatArray, function: Ratios, drawn: Studentised | None, level: float
 ) -> tuple[float, float]:
     """Return the interval of a function of the means of parts (n, n_columns), n at least 2."""
-    ends = np.full(2, np.nan) if drawn is None else drawn.ends(level)[:, 0]
+    ends = np.full(2, np.nan)
+    if drawn is not None:
+        alone = function.signs == (1.0,) and drawn.values[0, 0] > 0 and not (parts < 0).any()
+        ends = (drawn.ends_of_log(level) if alone else drawn.ends(level))[:, 0]
     if not np.isfinite(ends).all():
         return abc_ratios(parts, function, level)
     return float(ends[0]), float(ends[1])

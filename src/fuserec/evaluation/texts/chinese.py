@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "reaches": "{model} 的 {metric} 为 {value}{sure}，共 {users} 名用户。",
     "sure": "（{level} 置信区间 {ends}）",
     "said.against": "与{rival}相比：{verdict}。",
+    "said.reranked": "有重排与无重排相比，{metric}：{verdict}。",
     "said.rival": "其余模型中最好的 {other} ",
     "said.none": "没有用户同时具有两者的数值",
     "said.on": "{n} 名用户",

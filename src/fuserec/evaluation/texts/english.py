@@ -37,6 +37,7 @@ TEXTS: dict[str, str] = {
     "reaches": "{model} reaches {metric} {value}{sure}, over {users} users.",
     "sure": " ({level} interval {ends})",
     "said.against": "Against {rival}: {verdict}.",
+    "said.reranked": "With its rerankers against without, {metric}: {verdict}.",
     "said.rival": "the best of the others, {other}",
     "said.none": "no user has a value of both",
     "said.on": "on {n} users",
