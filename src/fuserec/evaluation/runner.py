@@ -223,7 +223,7 @@ class _Evaluating:
         """Fit and score again with other seeds, where that is asked for."""
 
         def again(other: RunOptions) -> dict[str, Outcome]:
-            line_up = assemble(self.dataset, self.entries, self.choice, held, other)
+            line_up = assemble(self.dataset, self.entries, self.choice, held, other, self.asked.trials)
             return ranking_pass(line_up, max(self.asked.cuts), other, self.asked.candidates)
 
         return stability(outcomes, again, yardstick)

@@ -12,7 +12,6 @@ from dataclasses import replace
 from fuserec.errors import RequestError, nearest
 from fuserec.metrics import (
     aims,
-    auc,
     beyond,
     calibration,
     concentration,
@@ -36,7 +35,6 @@ __all__ = ["DEFINITIONS", "Definition", "base_name", "definition", "name_and_k"]
 
 DEFINITIONS: dict[str, Definition] = (
     ranking.DEFINITIONS
-    | auc.DEFINITIONS
     | graded.DEFINITIONS
     | debiased.DEFINITIONS
     | rating.DEFINITIONS

@@ -1,15 +1,14 @@
-"""Area under the ROC curve: of each user, averaged by what each user has to find, and across users."""
+"""Area under the ROC curve: within a query, weighted over queries, and across all pairs of user and item."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from fuserec.metrics.definitions import Definition
 from fuserec.metrics.grouping import ratio
 from fuserec.metrics.targets import FloatArray, TargetRanks, target_ranks
 
-__all__ = ["DEFINITIONS", "auc", "gauc", "pooled_auc", "target_ranks"]
+__all__ = ["auc", "gauc", "pooled_auc", "target_ranks"]
 
 
 def auc(targets: TargetRanks) -> FloatArray:
@@ -86,24 +85,3 @@ def pooled_auc(scores: npt.ArrayLike, taken: npt.ArrayLike) -> float:
     if not pairs:
         return float("nan")
     return float((rankdata(values)[hit].sum() - positives * (positives + 1) / 2) / pairs)
-
-
-DEFINITIONS: dict[str, Definition] = {
-    "auc": Definition(
-        "AUC",
-        "Chance that a right item is ranked above any other item of the catalogue; 0.5 is chance.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-    "gauc": Definition(
-        "GAUC",
-        "AUC within each user, averaged with the number of right items as weight; 0.5 is chance.",
-        "higher",
-        0,
-        1,
-        "accuracy",
-    ),
-}
-"""What each of them means."""

@@ -344,5 +344,21 @@ DEFINITIONS: dict[str, Definition] = {
         1,
         "accuracy",
     ),
+    "auc": Definition(
+        "AUC",
+        "Chance that a right item is ranked above any other item of the catalogue; 0.5 is chance.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
+    "gauc": Definition(
+        "GAUC",
+        "AUC within each user, averaged with the number of right items as weight; 0.5 is chance.",
+        "higher",
+        0,
+        1,
+        "accuracy",
+    ),
 }
 """What each of them means."""

@@ -102,6 +102,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "reason_distinct": ("Distinct-2", "所检查的理由中，不同的相邻词对占全部词对的比例，前 {k} 位。"),
     "reason_overlap": ("理由雷同", "理由的三词连串中，另一条理由也有的比例，前 {k} 位。"),
     "reason_length": ("词数", "一条理由的词数，前 {k} 位。"),
+    "aim": ("目标值", "代价曲线的重排器所追求的数值，前 {k} 位；说明见备注。"),
 }
 """Title and meaning, ``{k}`` as in the definition. A metric that is not here is told in English."""
 
