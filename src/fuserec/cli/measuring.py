@@ -59,7 +59,7 @@ class Measuring:
     user_ids: bool
 
     @property
-    def _only(self) -> RecommenderConfig:
+    def only(self) -> RecommenderConfig:
         """The configuration, where there is one."""
         return next(iter(self.configs.values())) if isinstance(self.configs, Mapping) else self.configs
 
@@ -78,7 +78,7 @@ class Measuring:
             return compare(
                 dataset,
                 ablate,
-                self._only,
+                self.only,
                 split=split,
                 ks=self.ks,
                 run=run,
@@ -122,7 +122,7 @@ class Measuring:
         share = 0.5 if options.share is None else options.share
         plan = Replay(windows, share, ways, cast("Targets", options.targets))
         dataset, _ = read(self.folder, self.format)
-        return replay(dataset, self._only, plan=plan, ks=self.ks, run=run, candidates=self.candidates)
+        return replay(dataset, self.only, plan=plan, ks=self.ks, run=run, candidates=self.candidates)
 
 
 def together(asked: Mapping[str, object], configs: int) -> None:
@@ -147,6 +147,13 @@ def together(asked: Mapping[str, object], configs: int) -> None:
     if "--replay" in given and (given & {"--ablate", "--model", "--check-leaks"} or configs > 1):
         raise RequestError(
             "--replay measures one Recommender: give at most one --config, and no --model, --ablate or --check-leaks"
+        )
+    curve = given & {"--learning-curve", "--shift"}
+    others = given & {"--ablate", "--model", "--replay", "--check-leaks"}
+    if len(curve) > 1 or (curve and (others or configs > 1)):
+        raise RequestError(
+            f"{min(curve)} measures one fusion: give at most one --config, and no --model, --ablate, --replay, "
+            "--check-leaks or other curve"
         )
     if "--between" in given and "--replay" not in given:
         raise RequestError("--between says what happens between windows: name their number by --replay")

@@ -234,9 +234,7 @@ def points_of(
     ]
 
 
-def _point(
-    one: Round, models: Sequence[str], primary: str, earlier: Round | None, run: RunOptions
-) -> Point:
+def _point(one: Round, models: Sequence[str], primary: str, earlier: Round | None, run: RunOptions) -> Point:
     """Return one point, its p-values as they are."""
     table = {(model, name): column for model, own in one.columns.items() for name, column in own.items()}
     spans = {key: span for key in table if (span := span_of(key[1])) is not None}
@@ -270,15 +268,17 @@ def _gap(
     a: Mapping[str, FloatArray], b: Mapping[str, FloatArray], metric: str, run: RunOptions
 ) -> Difference:
     """Return first less second on the same questions."""
-    return paired_differences(
-        {"a": a[metric]}, b[metric], rng=run.rng("bootstrap"), within=span_of(metric)
-    )["a"]
+    return paired_differences({"a": a[metric]}, b[metric], rng=run.rng("bootstrap"), within=span_of(metric))[
+        "a"
+    ]
 
 
 def _corrected(gaps: Sequence[Difference | None]) -> list[Difference | None]:
     """Return the differences with Holm's correction over all of them."""
     tested = [at for at, gap in enumerate(gaps) if gap is not None and gap.p is not None]
-    adjusted = holm([gap.p for gap in gaps if gap is not None and gap.p is not None]).tolist() if tested else []
+    adjusted = (
+        holm([gap.p for gap in gaps if gap is not None and gap.p is not None]).tolist() if tested else []
+    )
     found = list(gaps)
     for at, p in zip(tested, adjusted, strict=True):
         gap = gaps[at]
