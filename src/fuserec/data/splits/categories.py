@@ -42,7 +42,8 @@ def category_column(dataset: Dataset, column: str | None) -> str:
         return found
     if column not in known:
         raise DataError(
-            f"shift: the items have no column {column!r}{nearest(column, known)} (there are: {', '.join(known) or 'none'})"
+            f"shift: the items have no column {column!r}{nearest(column, known)} "
+            f"(there are: {', '.join(known) or 'none'})"
         )
     return column
 
