@@ -26,6 +26,9 @@ def test_a_learning_curve_is_printed_written_and_drawn(cli, small: Path, quick: 
     assert found["points"][0]["difference"]["users"] == 30
     assert "学习曲线" in page.read_text(encoding="utf-8")
     assert not kept.exists()
+    again = cli("report", out, "-o", tmp_path / "again.html", "--json").json
+    assert again["summary"][-1].startswith("From 25 % to 100 % of the data, without text")
+    assert "Learning curve of" in (tmp_path / "again.html").read_text(encoding="utf-8")
 
 
 def test_a_shift_across_categories_is_json_too(cli, small: Path, quick: Path) -> None:

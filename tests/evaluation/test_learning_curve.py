@@ -194,7 +194,8 @@ def test_a_share_that_cannot_be_learnt_from_is_left_out_and_named() -> None:
     data = worlds(40)
     rating = np.full(data.n_interactions, np.nan, np.float32)
     rating[::60] = 4.0
-    data = replace(data, interactions=replace(data.interactions, rating=rating))
+    info = replace(data.info, rating_scale=(1.0, 5.0))
+    data = replace(data, info=info, interactions=replace(data.interactions, rating=rating))
     found = learning_curve(data, config("item_knn", "svd"), split=SplitConfig(), shares=(0.01, 1), run=RUN)
     assert [point.name for point in found.points] == ["100 %"]
     assert any(note.startswith("1 %, with text: cannot be learnt from: ") for note in found.notes)
@@ -243,7 +244,7 @@ def test_a_curve_is_kept_as_json_and_drawn_in_two_languages(planted: LearningCur
     assert "学习曲线" in chinese
     assert "有文本" in chinese
     assert "with text" not in chinese.partition('id="about"')[0].partition('id="curve"')[2]
-    with pytest.raises(DataError, match="models: Field required"):
+    with pytest.raises(DataError, match="dataset: Field required"):
         Series.from_json('{"kind": "learning-curve"}')
 
 

@@ -80,20 +80,29 @@ class Curves:
                 "a curve takes no --baseline, no --user-ids and no audit (--groups, --audit, --seeds, --reasons): "
                 "leave them out"
             )
-        given = {"ks": measuring.ks, "run": run, "candidates": measuring.candidates}
         if self.shift is None:
             from fuserec.evaluation.learning_curve import learning_curve
 
             split = options.config()
             dataset, _ = read(measuring.folder, measuring.format)
-            return learning_curve(dataset, measuring.only, split=split, shares=self.shares, **given)
+            return learning_curve(
+                dataset,
+                measuring.only,
+                split=split,
+                shares=self.shares,
+                ks=measuring.ks,
+                run=run,
+                candidates=measuring.candidates,
+            )
         from fuserec.evaluation.shift import ShiftPlan, shift
 
         if options.split != "last-out" or options.folds > 1 or options.targets != "all":
             raise RequestError("--shift is a protocol of its own: leave --split, --folds and --targets out")
         plan = ShiftPlan.parse(self.shift, options.share)
         dataset, _ = read(measuring.folder, measuring.format)
-        return shift(dataset, measuring.only, plan=plan, **given)
+        return shift(
+            dataset, measuring.only, plan=plan, ks=measuring.ks, run=run, candidates=measuring.candidates
+        )
 
     def told(
         self, found: Series, screen: Screen, json: Path | None, report: Path | None, language: str

@@ -6,6 +6,7 @@ differences are corrected over all points (Holm).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 MEASURED = ("ndcg", "recall", "hit_rate", "mrr")
 """What is kept of each point, at the cut that decides."""
+
+
+KINDS = ("learning-curve", "shift-time", "shift-categories")
 
 
 class Point(BaseModel):
@@ -144,6 +148,15 @@ def write_series(found: Series, path: str | os.PathLike[str]) -> None:
         If the file cannot be written.
     """
     write_text(path, found.to_json())
+
+
+def holds_series(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file is a curve, whole or not; False where it cannot be read."""
+    try:
+        found = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("kind") in KINDS
 
 
 def read_series(path: str | os.PathLike[str]) -> Series:

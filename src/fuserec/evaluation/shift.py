@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from fuserec.config import RecommenderConfig
 from fuserec.data.splits import Holdout, Split, SplitConfig, hold_out
 from fuserec.data.splits.categories import category_column, largest, members, newcomers, without_items
-from fuserec.data.splits.windows import windows
+from fuserec.data.splits.windows import Window, windows
 from fuserec.errors import DataError, RequestError, nearest
 from fuserec.evaluation import provenance
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
@@ -97,7 +97,7 @@ class ShiftPlan:
         if along == "categories" and bool(rest) == bool(colon):
             column, equals, values = rest.partition("=")
             only = tuple(dict.fromkeys(v.strip() for v in values.split(",") if v.strip()))
-            if bool(only) == bool(equals):
+            if bool(only) == bool(equals) and bool(column) == bool(colon):
                 return cls("categories", share=share, column=column or None, only=only)
         raise RequestError(f"shift: {text!r}{nearest(along, ALONG)}: {usage}")
 
@@ -140,8 +140,11 @@ def shift(
     config = config or RecommenderConfig()
     told([candidates.warning])
     measured_by = (cuts, primary, candidates)
-    work = _Time.of if plan.along == "time" else _Categories.of
-    points = work(dataset, config, plan, measured_by, run)
+    points: _Time | _Categories
+    if plan.along == "time":
+        points = _Time.of(dataset, config, plan, measured_by)
+    else:
+        points = _Categories.of(dataset, config, plan, measured_by)
     kept = KeptRounds(
         run.checkpoints,
         curve=[plan.along, plan.windows, plan.share, plan.column],
@@ -218,7 +221,7 @@ class _Time:
     """Windows of time, farther and farther from training."""
 
     replaying: Replaying
-    spans: list[Any]
+    spans: list[Window]
     primary: str
     names: list[str]
     facts: dict[str, Any]
@@ -235,7 +238,6 @@ class _Time:
         config: RecommenderConfig,
         plan: ShiftPlan,
         measured_by: tuple[tuple[int, ...], str, Candidates],
-        run: RunOptions,
     ) -> _Time:
         """Cut the windows."""
         cuts, primary, candidates = measured_by
@@ -300,7 +302,6 @@ class _Categories:
         config: RecommenderConfig,
         plan: ShiftPlan,
         measured_by: tuple[tuple[int, ...], str, Candidates],
-        run: RunOptions,
     ) -> _Categories:
         """Choose the categories."""
         column = category_column(dataset, plan.column)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fuserec.config import RecommenderConfig, default_parts
+from fuserec.data.contexts import PROFILE
 from fuserec.data.dataset import Searches
 from fuserec.encoders.augment import AugmentConfig
 from fuserec.encoders.codes import CodesConfig
@@ -20,7 +21,6 @@ TEXT_ALONE = frozenset({"content", "language_pair"})
 """Scorers that have nothing to say without text: they are left out, all others learn from behaviour."""
 
 OTHER_COLUMNS = ("text",)
-PROFILE = "text"
 
 
 def resolved(config: RecommenderConfig, dataset: Dataset) -> RecommenderConfig:
