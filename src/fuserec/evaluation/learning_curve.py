@@ -168,6 +168,7 @@ class _Curve:
     ) -> _Curve:
         """Hold out, with text and without: the same rows."""
         config = resolved(config, dataset)
+        plain = textless(config)
         whole = split_data(dataset, split, run.seed)
         notes = [*NOTES, *leak_notes(dataset, whole, [config.features])]
         bare = textless_data(dataset, config)
@@ -176,9 +177,9 @@ class _Curve:
             variants[TEXT] = _Variant(dataset, config, whole)
         else:
             notes.append("No item has any text: there is nothing to compare with.")
-        variants[BARE] = _Variant(bare, textless(config), split_data(bare, split, run.seed))
+        variants[BARE] = _Variant(bare, plain, split_data(bare, split, run.seed))
         if TEXT in variants:
-            notes.append(_said(config, variants[BARE].config))
+            notes.append(_said(config, plain))
         return cls(dataset, variants, measured_by, tuple(notes))
 
     def at(self, share: float, run: RunOptions) -> Round:
