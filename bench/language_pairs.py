@@ -1,10 +1,11 @@
 """The language model as a scorer of pairs on a public dataset: alone over the whole catalogue, or as a last stage.
 
     python -m bench.language_pairs --data ../shared/data --dataset beauty [--stage test] [--queries 2000]
-        [--last-stage --depth 50 --parts popularity,cooccurrence,item_knn,content] key=value ...
+        [--last-stage --depth 50 --parts popularity,cooccurrence,item_knn,content] [--shift typos:0.1] key=value ...
 
 ``key=value`` are hyperparameters of the scorer (TOML values, ``'tuning.method="lora"'``). Figures are of held-out last
-items, ranked among the whole catalogue, on validation unless ``--stage test`` is given; ``--queries`` draws some.
+items, ranked among the whole catalogue, on validation unless ``--stage test`` is given; ``--queries`` draws some. With
+``--shift`` the trained scorer is asked again where titles and descriptions have faults.
 """
 
 from __future__ import annotations
@@ -13,16 +14,20 @@ import argparse
 import json
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from bench import datasets
 from fuserec.config import create_parts, default_parts
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
+from fuserec.encoders.noise import shift_named
+from fuserec.evaluation.encoders import shifted_texts
 from fuserec.fusion import fusion_of
 from fuserec.fusion.base import fit_parts, held_with_words
 from fuserec.fusion.config import FusionConfig
@@ -32,23 +37,31 @@ from fuserec.run import RunOptions
 from fuserec.scorers import create
 
 if TYPE_CHECKING:
+    from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout
+    from fuserec.encoders.noise import Shift
     from fuserec.scorers.base import Scorer
 
 SCORER = "language_pair"
 K = 10
 
 
-def figures(scorer: Scorer, held: Holdout, run: RunOptions) -> dict[str, float]:
-    """Return NDCG, recall and their standard errors at 10 over the whole catalogue, and the time of a query."""
-    gains, hits, began = [], [], time.perf_counter()
+def columns(scorer: Scorer, held: Holdout, run: RunOptions) -> dict[str, np.ndarray]:
+    """Return NDCG and recall at 10 over the whole catalogue, one value a query."""
+    gains, hits = [], []
     for piece in pieces(held, 1):
         scores = scorer.score(piece.queries)
         visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
         ranks = target_ranks(visible, piece.queries.seen(), (piece.indptr, piece.items), run.threads)[0]
         gains.append(ndcg(ranks, piece, K))
         hits.append(np.bincount(piece.rows, weights=ranks <= K, minlength=len(piece)) / np.diff(piece.indptr))
-    found = {"ndcg@10": np.concatenate(gains), "recall@10": np.concatenate(hits)}
+    return {"ndcg@10": np.concatenate(gains), "recall@10": np.concatenate(hits)}
+
+
+def figures(scorer: Scorer, held: Holdout, run: RunOptions) -> dict[str, float]:
+    """Return NDCG, recall and their standard errors at 10 over the whole catalogue, and the time of a query."""
+    began = time.perf_counter()
+    found = columns(scorer, held, run)
     told = {name: float(values.mean()) for name, values in found.items()}
     told |= {f"{name} error": float(values.std() / np.sqrt(values.size)) for name, values in found.items()}
     return {**told, "queries": len(held), "ms a query": 1000 * (time.perf_counter() - began) / len(held)}
@@ -71,6 +84,7 @@ def main() -> None:
     )
     parser.add_argument("--depth", type=int, default=50)
     parser.add_argument("--parts", default="popularity,cooccurrence,item_knn,content", help="or: default")
+    parser.add_argument("--shift", action="append", default=[], help="typos:0.1, words:0.2 or span:0.2")
     parser.add_argument("--threads", type=int, default=RunOptions().threads)
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("values", nargs="*", metavar="key=value")
@@ -94,9 +108,22 @@ def main() -> None:
         scorer = create(SCORER, table).fit(held.train, features, run)
         took = time.perf_counter() - began
         told = {"fit_s": took, **scorer.facts, **figures(scorer, some, run)}
+        for shift in map(shift_named, options.shift):
+            told[shift.name] = figures(under(shift, scorer, held.train, features, run), some, run)
     print(
         json.dumps({"dataset": options.dataset, "stage": options.stage, "options": table, **told}, indent=1)
     )
+
+
+def under(shift: Shift, scorer: Scorer, train: Dataset, features: ItemFeatures, run: RunOptions) -> Scorer:
+    """Return the trained scorer for the same catalogue with faulty titles and descriptions: nothing is learnt."""
+    table = train.item_table
+    named = [name for name in ("title", "description") if name in table.columns]
+    faulty = [
+        pl.Series(name, shifted_texts([text or "" for text in table[name].to_list()], shift, run))
+        for name in named
+    ]
+    return scorer.updated(replace(train, item_table=table.with_columns(faulty)), features, run)
 
 
 def last_stage(

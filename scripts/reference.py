@@ -66,6 +66,14 @@ takes their mean (`averaged`), `debias = 0.5` lowers its scores of popular items
 [New items, new people, the long tail](cold-start.md) shows what they are for.
 """
 
+RERANKERS_TEXT = """
+## Rerankers: `[rerank.NAME]`
+
+What puts scored candidates into the list that is shown ([guide](reranking.md)). NAME is the reranker's name, or any
+other with `reranker = "..."` beside it, so that one can stand in the chain several times. They act in the order in
+which their tables stand, or that `[rerank] order` names. Without any table lists are in the order of scores.
+"""
+
 LANGUAGE = """
 ## Files of `fuserec models tune` and `compress`
 
@@ -103,6 +111,7 @@ def configuration() -> str:
     from fuserec.evaluation.audit import AuditConfig
     from fuserec.neural.language.adapt_config import AdaptConfig, CompressConfig
     from fuserec.neural.language.tuning_config import TuningConfig
+    from fuserec.rerank import RERANKERS, reranker_class
     from fuserec.scorers import SCORERS, scorer_class
 
     pages = [CONFIGURATION]
@@ -117,12 +126,21 @@ def configuration() -> str:
         for key, field in scorer.Config.model_fields.items():
             if is_model(field.annotation):
                 pages.extend(section(field.annotation, f"parts.{name}.{key}", field.description or "", 4))
+    pages.append(RERANKERS_TEXT)
+    for name in RERANKERS:
+        reranker = reranker_class(name)
+        pages.append(f"\n### `[rerank.{name}]`\n\n{summary(reranker.__doc__)}\n")
+        pages.append(table(reranker.Config, frozenset()))
     pages.append(LANGUAGE)
     for command, config in (("tune", AdaptConfig), ("compress", CompressConfig)):
         pages.append(f"\n### `models {command} --config`\n\n{summary(config.__doc__)}\n")
         pages.append(table(config, frozenset()))
     pages.append("\n### `[tuning]` of it\n\n" + summary(TuningConfig.__doc__) + "\n")
     pages.append(table(TuningConfig, frozenset()))
+    for key in ("augmentation", "continual"):
+        field = AdaptConfig.model_fields[key]
+        for part in section(field.annotation, key, field.description or "", 3):
+            pages.append(part.replace(f"`[{key}", f"`models tune`: `[{key}", 1))
     pages.append(AUDIT)
     pages.append(table(AuditConfig, frozenset()))
     pages.append(DATASET)

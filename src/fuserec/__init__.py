@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig, load_config
+    from fuserec.control.controls import Controls
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import Event, Query
     from fuserec.data.readers import read
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from fuserec.evaluation.runner import evaluate
     from fuserec.recommender import Recommender
     from fuserec.run import RunOptions
+    from fuserec.tuning.lists import tune_lists
     from fuserec.tuning.tune import tune
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Controls": "control.controls",
     "Dataset": "data.dataset",
     "Event": "data.query",
     "Query": "data.query",
@@ -30,9 +33,11 @@ _HOMES = {
     "read": "data.readers",
     "sample": "data.sample",
     "tune": "tuning.tune",
+    "tune_lists": "tuning.lists",
 }
 
 __all__ = [
+    "Controls",
     "Dataset",
     "Event",
     "Query",
@@ -44,6 +49,7 @@ __all__ = [
     "read",
     "sample",
     "tune",
+    "tune_lists",
 ]
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from fuserec.control.controls import Controls
 from fuserec.encoders.features import FeatureConfig
 from fuserec.errors import ConfigError
 from fuserec.fusion.config import FusionConfig
 from fuserec.neural import available
+from fuserec.rerank.config import RerankConfig
 from fuserec.scorers import create, scorer_class
 from fuserec.settings import Settings
 from fuserec.tracking.config import TrackingConfig
@@ -53,6 +55,13 @@ class RecommenderConfig(Settings):
         default=FusionConfig(), description="The form of the fusion, and how it learns."
     )
     parts: dict[str, dict[str, Any]] = Field(default={}, description="The parts of the fusion.")
+    rerank: RerankConfig = Field(
+        default=RerankConfig(),
+        description="What puts scored candidates into the list that is shown; see docs/reranking.md.",
+    )
+    control: Controls = Field(
+        default=Controls(), description="The operator's dials, for every list; see docs/control.md."
+    )
     tune: dict[str, dict[str, Any]] = Field(
         default={}, description="Ranges that `fuserec tune` searches, by part."
     )

@@ -34,6 +34,10 @@ class MissingExtraError(FuseRecError):
         self.extra = extra
 
 
+class LanguageModelError(FuseRecError):
+    """The generating language model cannot be asked, or its answer cannot be used."""
+
+
 class ModelFormatError(FuseRecError):
     """A model folder is not one of ours, is damaged, or is newer than this release."""
 

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from fuserec import __version__
 from fuserec.alone import alone
 from fuserec.config import RecommenderConfig
+from fuserec.control.kept import kept_from_state, kept_state
 from fuserec.data.dataset_state import anonymous, dataset_from_state, dataset_state
 from fuserec.encoders.features import ItemFeatures
 from fuserec.encoders.sentence import SentenceEncoder
@@ -42,6 +43,12 @@ FORMAT = 1
 MODEL = "model.json"
 ENCODER = "encoder-"
 """What the name of a bundled language model's folder begins with."""
+
+RERANK = "rerank."
+"""What the name of a reranker's state begins with."""
+
+CONTROLS = "controls"
+"""The component that holds the dials of users; absent where nobody has set any."""
 
 MAX_JSON_MB = 64
 ATTEMPTS = 5
@@ -75,7 +82,7 @@ def save(
     check_destination(folder)
     fingerprint = fitted.dataset.fingerprint
     if not histories:
-        fitted = replace(fitted, dataset=anonymous(fitted.dataset), histories=False)
+        fitted = replace(fitted, dataset=anonymous(fitted.dataset), histories=False, kept={})
     with _writing(folder):
         written = {name: _write(folder, name, state) for name, state in _components(fitted).items()}
         bundled = _bundled(folder, fitted.features.sentence_encoder, bundle_encoder)
@@ -160,8 +167,23 @@ def load(folder: Path | str) -> Recommender:
             settings = cls.Config.parse(entry["config"], f"{folder}/{MODEL} [parts.{name}]")
             parts[name] = cls.from_state(settings, *states[f"part.{name}"], features)
         fused = fusion_of(config.fusion, parts).restored(*states["fusion"], features)
+        ours = {name.removeprefix(RERANK): own for name, own in states.items() if name.startswith(RERANK)}
+        chain = config.rerank.chain().restored(ours, features)
         facts, pending = dict(head["facts"]), tuple(head["pending"])
-        fitted = Fitted(dataset, features, fused, int(head["seed"]), facts, pending, bool(head["histories"]))
+        histories = bool(head["histories"])
+        kept = kept_from_state(states[CONTROLS]) if CONTROLS in states else {}
+        fitted = Fitted(
+            dataset,
+            features,
+            fused,
+            int(head["seed"]),
+            facts,
+            pending,
+            histories,
+            chain,
+            config.control,
+            kept,
+        )
     except (*_DAMAGE, ValidationError, pl.exceptions.PolarsError) as e:
         raise _damaged(folder, e) from None
     return Recommender.of(config, fitted)
@@ -202,11 +224,14 @@ def _states(folder: Path, head: Meta) -> dict[str, State]:
 
 def _components(fitted: Fitted) -> dict[str, State]:
     """Return the state of everything that is written, by name."""
+    kept = {CONTROLS: kept_state(fitted.kept)} if fitted.kept else {}
     return {
+        **kept,
         "dataset": dataset_state(fitted.dataset),
         "features": fitted.features.state(),
         "fusion": fitted.fused.state(),
         **{f"part.{name}": part.state() for name, part in fitted.fused.parts.items()},
+        **{f"{RERANK}{name}": state for name, state in fitted.chain.states().items()},
     }
 
 

@@ -9,6 +9,7 @@ from fuserec.answers import EvidenceRow
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
+    from fuserec.rerank.chain import Move
     from fuserec.scorers.base import Evidence
 
 Language = Literal["en", "zh"]
@@ -40,6 +41,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "word_join": ", ",
         "join": "; ",
         "end": ".",
+        "moved": "{reason} Moved up from {place}: {because}.",
     },
     "zh": {
         "items": "因为您关注过{names}",
@@ -56,6 +58,7 @@ _SENTENCES: dict[str, dict[str, str]] = {
         "word_join": "、",
         "join": "；",
         "end": "。",
+        "moved": "{reason}由第{place}位上移：{because}。",
     },
 }
 
@@ -146,6 +149,14 @@ def reason(rows: Sequence[Evidence], titles: Sequence[str], language: Language =
     chosen = [text for value, text in present if value >= NAMED * present[0][0]][:2]
     sentence = words["join"].join(chosen)
     return sentence[0].upper() + sentence[1:] + words["end"]
+
+
+def with_move(said: str, moves: Sequence[Move], language: Language = "en") -> str:
+    """Return the reason with the largest move up of the item, if there is one: what lifted it beside its score."""
+    lifted = max(moves, key=lambda move: move.before - move.after, default=None)
+    if lifted is None or lifted.before <= lifted.after:
+        return said
+    return _SENTENCES[language]["moved"].format(reason=said, place=lifted.before, because=lifted.because)
 
 
 def _items(by_item: dict[int, float], titles: Sequence[str], words: dict[str, str]) -> str:

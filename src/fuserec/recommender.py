@@ -13,14 +13,16 @@ import numpy as np
 from fuserec.additions import Rows, additions
 from fuserec.answers import Answer, Questions, RecommendedItem
 from fuserec.config import RecommenderConfig
+from fuserec.control.board import Board
+from fuserec.control.controls import Controls, controls_of
+from fuserec.control.many import lists_of_users
+from fuserec.control.request import Shown, board_of
 from fuserec.data.query import Event
-from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import NotFittedError, RequestError
 from fuserec.features import item_features
 from fuserec.filters import Filters
-from fuserec.fitted import Fitted, eligible, listed
+from fuserec.fitted import Fitted, eligible, listed, probable, worded
 from fuserec.fusion import fusion_of
-from fuserec.numerics.topk import top_k
 from fuserec.questions import questions
 from fuserec.reasons import Language, readable, reason
 from fuserec.requests import (
@@ -35,6 +37,7 @@ from fuserec.requests import (
     shown_id,
     well_formed,
 )
+from fuserec.rerank.learning import fitted_with
 from fuserec.run import RunOptions
 from fuserec.search import found
 from fuserec.tracked import tracked_fit
@@ -92,10 +95,14 @@ class Recommender:
         """Fit; an encoder that is at hand (perhaps one that came with the model) reads the text."""
         started = time.perf_counter()
         features = item_features(dataset, self.config.features, run, encoder)
-        fused = fusion_of(self.config.fusion, self.config.scorers(dataset)).fit(dataset, features, run)
+        fused = fusion_of(self.config.fusion, self.config.scorers(dataset))
+        fused, chain = fitted_with(fused, self.config.rerank.chain(), dataset, features, run)
         facts = {"fit_s": round(time.perf_counter() - started, 2), **features.facts, **fused.facts}
         with self._writing:
-            self._model = Fitted(dataset, features, fused, run.seed, facts)
+            kept = {} if self._model is None else self._model.kept
+            self._model = Fitted(
+                dataset, features, fused, run.seed, facts, chain=chain, control=self.config.control, kept=kept
+            )
         return self
 
     def update(
@@ -136,7 +143,10 @@ class Recommender:
             fused = old.fused.updated(dataset, features, run)
             stale = [name for name, part in fused.parts.items() if part.capabilities.update == "refit"]
             facts = {**old.facts, "updates": old.facts.get("updates", 0) + 1, "stale": stale}
-            self._model = replace(old, dataset=dataset, features=features, fused=fused, facts=facts)
+            chain = old.chain.updated(dataset, features, run)
+            self._model = replace(
+                old, dataset=dataset, features=features, fused=fused, facts=facts, chain=chain
+            )
         return self
 
     def forget(self, user: str, run: RunOptions | None = None, *, defer: bool = False) -> Recommender:
@@ -157,19 +167,24 @@ class Recommender:
         """
         run = run or RunOptions(seed=self.fitted.seed)
         with self._writing:
-            old = self.fitted
+            old = self.fitted.with_controls(user, None)
             index = old.dataset.users.index(well_formed(user, "user"))
+            if index < 0 and old is not self.fitted:  # somebody new who had set dials
+                self._model = old
+                return self
             if index < 0:
                 raise RequestError(
                     f"user {shown_id(user)} is not known to this model: there is nothing to forget"
                 )
             dataset = old.dataset.without_user(index)
             if not defer:
+                self._model = old
                 return self._fit(
                     dataset, run, old.features.sentence_encoder
                 )  # in the lock: no update is lost
-            fused = old.fused.without_user(index)
-            self._model = replace(old, dataset=dataset, fused=fused, pending=tuple(old.fused.parts))
+            fused, chain = old.fused.without_user(index), old.chain.updated(dataset, old.features, run)
+            pending = tuple(old.fused.parts)
+            self._model = replace(old, dataset=dataset, fused=fused, pending=pending, chain=chain)
         return self
 
     def recommend(
@@ -187,6 +202,8 @@ class Recommender:
         min_probability: float | None = None,
         explain: bool = False,
         language: Language = "en",
+        controls: Controls | Mapping[str, Any] | None = None,
+        shown: Shown = (),
         run: RunOptions | None = None,
     ) -> Answer:
         """Recommend items to a user, for a history, for a text, or for nobody in particular.
@@ -214,6 +231,11 @@ class Recommender:
             Add reason and evidence to each item.
         language : {"en", "zh"}
             Of the reasons.
+        controls : Controls or mapping, optional
+            Dials of this call, over those that are kept of the user and the operator's, e.g.
+            ``{"more": {"categories: Jazz": 0.5}, "diversity": 0.3}``; see docs/control.md.
+        shown : sequence of item ids, or pairs (item id, unix seconds)
+            What was shown already, beside the stored impressions; for the dials ``fatigue`` and ``max_shown``.
 
         Raises
         ------
@@ -226,31 +248,17 @@ class Recommender:
             k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
         k = list_length(k, model.dataset)
         check_answer(min_probability, language)
-        request = resolve(query, model.dataset, model.reads_columns)
+        request = resolve(query, model.dataset, model.reads_columns, model.chain.context_keys)
         q = batch([request], model.features, run)
         allowed, warnings = eligible(model, candidates, exclude, filters)
         allowed[q.items] = False
         scores = model.fused.score(q)
-        chosen = listed(scores.values[0], scores.answered[0], allowed, k, model.ties)
-        values = scores.values[0][chosen]
-        probabilities = model.fused.probability(values)
         if min_probability is not None:
-            kept = probabilities >= min_probability
-            chosen, values, probabilities = chosen[kept], values[kept], probabilities[kept]
-        rows = model.fused.evidence(q, chosen[None, :])[0] if explain and chosen.size else [[]] * chosen.size
-        items = tuple(
-            RecommendedItem(
-                model.dataset.items[int(item)],
-                model.titles[int(item)],
-                place + 1,
-                float(values[place]),
-                float(probabilities[place]),
-                reason(rows[place], model.titles, language) if explain else "",
-                readable(rows[place], model.dataset) if explain else (),
-            )
-            for place, item in enumerate(chosen)
-        )
-        return Answer(request.shown, request.known, items, (*request.warnings, *warnings), model.note)
+            allowed = probable(model, scores, allowed, k, min_probability)
+        board, said = board_of(model, request, query.user, controls, shown, run)
+        items = worded(model, q, listed(model, q, scores, allowed, k, board), explain, language)
+        asked = request.shown if board is None else {**request.shown, "controls": board.controls.told()}
+        return Answer(asked, request.known, items, (*request.warnings, *warnings, *said), model.note)
 
     def recommend_users(
         self, users: Sequence[str], k: int = 10, run: RunOptions | None = None
@@ -265,24 +273,28 @@ class Recommender:
         """
         model, run = self.fitted, run or RunOptions()
         k = list_length(k, model.dataset)
-        users = id_list(users, "users")
-        indices = model.dataset.users.indices(users)
-        if (indices < 0).any():
-            raise RequestError(f"user {shown_id(users[int(np.argmin(indices))])} is not known to this model")
-        n_items = model.dataset.n_items
-        chunk = max(1, run.memory_mb * 2**20 // (4 * n_items * (len(model.fused.parts) + 2)))
-        lists, values = [np.empty((0, k), np.int32)], [np.empty((0, k), np.float32)]
-        for lo in range(0, indices.size, chunk):
-            q = model.dataset.queries(indices[lo : lo + chunk])
-            words = stored_words(model.dataset, q.users, np.full(len(q), np.nan), past_only=False)
-            q = with_words(q, words, model.features, run)
-            scores = model.fused.score(q)
-            visible = np.where(scores.answered, scores.values, np.float32(-np.inf))
-            items, top, _ = top_k(visible, k, exclude=q.seen(), ties=model.ties, threads=run.threads)
-            lists.append(items)
-            values.append(top)
-            run.progress("recommending", min(lo + chunk, indices.size), indices.size)
-        return np.concatenate(lists), np.concatenate(values)
+        return lists_of_users(model, id_list(users, "users"), k, run)
+
+    def set_controls(self, user: str, controls: Controls | Mapping[str, Any] | None) -> Recommender:
+        """Keep the dials of a user, in place of those that were kept; None takes them away.
+
+        They act whenever this user is named, are saved with the model, and go when the user is forgotten.
+
+        Raises
+        ------
+        ConfigError, RequestError
+            For an unknown dial, topic or column, or a value that is not allowed.
+        """
+        user = well_formed(user, "user")
+        chosen = controls_of(controls)
+        with self._writing:
+            Board.of(chosen.over(self.fitted.control), self.fitted.catalogue, RunOptions(threads=1))
+            self._model = self.fitted.with_controls(user, None if controls is None else chosen)
+        return self
+
+    def controls(self, user: str) -> Controls:
+        """Return the dials that are kept of a user."""
+        return self.fitted.kept.get(well_formed(user, "user"), Controls())
 
     def similar(self, item: str, k: int = 10, *, explain: bool = False, language: Language = "en") -> Answer:
         """Return the items that somebody who only took this one would be recommended."""
@@ -366,25 +378,7 @@ class Recommender:
 
     def info(self) -> dict[str, Any]:
         """Return what the model is: data, parts, weights, validation figures, what is stale or pending."""
-        model = self.fitted
-        data = model.dataset
-        encoder = model.features.sentence_encoder
-        return {
-            "dataset": {
-                "name": data.info.name,
-                "simulated": data.info.simulated,
-                "users": data.n_users,
-                "items": data.n_items,
-                "interactions": data.n_interactions,
-                "fingerprint": data.fingerprint,
-            },
-            "encoder": encoder.fingerprint if encoder else "lexical",
-            "parts": {name: part.config.model_dump(mode="json") for name, part in model.fused.parts.items()},
-            "weights": model.fused.weights_table(),
-            "seed": model.seed,
-            **model.facts,
-            "pending": list(model.pending),
-        }
+        return self.fitted.info()
 
     def save(self, folder: Path | str, *, histories: bool = True, bundle_encoder: bool = False) -> None:
         """Write the model as a folder; see :func:`fuserec.persistence.save`."""

@@ -71,8 +71,8 @@ class Request:
     shown: dict[str, Any]
 
 
-def resolve(query: Query, dataset: Dataset, reads_context: bool = True) -> Request:
-    """Look up the ids of a query; say so where nothing reads its context.
+def resolve(query: Query, dataset: Dataset, reads_context: bool = True, keys: Sequence[str] = ()) -> Request:
+    """Look up the ids of a query; say so where nothing reads its context. ``keys`` of it are known beside the data's.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def resolve(query: Query, dataset: Dataset, reads_context: bool = True) -> Reque
     user = dataset.users.index(query.user) if query.user is not None else -1
     warnings: list[str] = []
     if query.context:
-        warnings += unknown_keys(query.context, dataset.context_keys)
+        warnings += unknown_keys(query.context, (*dataset.context_keys, *keys))
         if not reads_context:
             warnings.append("context: no part of this model reads it (trees and factorization_machine do)")
     if query.user is not None and user < 0:

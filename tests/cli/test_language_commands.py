@@ -88,6 +88,19 @@ class TestTune:
         assert told["config"]["batch_size"] == 16
         assert told["seen"][0]["split"] == {"protocol": "none"}
 
+    def test_it_goes_on_with_what_is_new_and_tells_what_is_forgotten(
+        self, cli, small, base, settings, tmp_path
+    ):
+        options = ["--base", base, "-c", settings, "--newest", 0.4, "--replay", 0.25]
+        done = cli("models", "tune", small, "-o", tmp_path / "t", *options)
+        assert done.status == 0, done.err
+        assert "on what is old" in done.out
+        told = json.loads((tmp_path / "t" / "fuserec-tuning.json").read_text())
+        assert told["config"]["continual"] == {"newest": 0.4, "replay": 0.25}
+        continual = told["figures"]["continual"]
+        assert continual["replayed"] == round(continual["new"] / 3)
+        assert continual["on_old"]["low"] <= continual["on_old"]["change"] <= continual["on_old"]["high"]
+
     def test_people_see_what_came_of_it(self, cli, small, base, settings, tmp_path):
         shown = cli("models", "tune", small, "-o", tmp_path / "t", "--base", base, "-c", settings).out
         assert "similarity kept" in shown
@@ -171,6 +184,24 @@ class TestCompare:
         assert int8["metrics"] == tuned["metrics"]  # the same numbers, converted before or now
         assert exact["megabytes"] > 2 * int8["megabytes"]
         assert all(0 <= one["metrics"]["auc"]["value"] <= 1 for one in encoders.values())
+
+    def test_faulty_texts_are_told_beside(self, cli, small, base, settings, tmp_path):
+        cli("models", "tune", small, "--out", tmp_path / "tuned", "--base", base, "-c", settings)
+        shifts = ["--shift", "words:0.01", "--shift", "words:0.9"]
+        models = ["-m", base, "-m", tmp_path / "tuned", "--json", tmp_path / "found.json"]
+        done = cli("models", "compare", small, *models, *shifts)
+        assert done.status == 0, done.err
+        assert "words:0.9" in done.out
+        for at, one in enumerate(json.loads((tmp_path / "found.json").read_text())["encoders"].values()):
+            little, much = one["shifted"].values()
+            clean = one["metrics"]["ndcg@10"]["value"]
+            assert abs(little["ndcg"]["value"] - clean) < abs(much["ndcg"]["value"] - clean)
+            assert much["lost"]["difference"] == pytest.approx(much["ndcg"]["value"] - clean)
+            assert much["relative"] == pytest.approx(much["ndcg"]["value"] / clean - 1)
+            assert (much["gain"] is None) == (at == 0)
+        assert (
+            "did you mean 'typos'" in cli("models", "compare", small, "-m", base, "--shift", "typo:0.1").fault
+        )
 
     def test_an_encoder_that_saw_the_test_is_told(self, cli, small, base, settings, tmp_path):
         cli(

@@ -148,3 +148,30 @@ def test_a_signal_leaves_the_best_so_far_and_the_next_run_goes_on(
     assert not result["interrupted"]
     assert "Interrupted" not in out.read_text(encoding="utf-8")
     assert set(load_config(out).parts) == set(config.parts)
+
+
+def test_lists_are_tuned_by_sums_limits_and_fronts(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    out, study = tmp_path / "tuned.toml", tmp_path / "study.db"
+    options = ["-c", quick, "--trials", 6, "--threads", 1, "--study", study]
+    objective = "ndcg@10 + 0.2*ild@10 subject to coverage@10 >= 0.3"
+    done = cli("tune", small, "--out", out, *options, "--objective", objective)
+    assert done.status == 0, done.err
+    assert re.search(r"start +\d\.\d{4}", done.out)
+    assert f"written: {out}" in done.err
+    assert "coverage@10 >= 0.3" in out.read_text(encoding="utf-8")
+    assert cli("fit", small, "--out", tmp_path / "model", "--config", out).status == 0
+    options[-1] = tmp_path / "front.db"
+    front = [*options, "--objective", "ndcg@10, ild@10", "--quiet"]
+    found = cli("tune", small, "--out", out, *front, "--json").json
+    many = [str(tmp_path / f"tuned-{n}.toml") for n in range(1, len(found["points"]) + 1)]
+    assert found["written"] == (many if len(many) > 1 else [str(out)])
+    picked = cli("tune", small, "--out", tmp_path / "one.toml", *front, "--pick", "balanced", "--json").json
+    assert picked["points"] == found["points"]
+    assert load_config(tmp_path / "one.toml") in [load_config(Path(name)) for name in found["written"]]
+    for more, said in (
+        (["--objective", "ndcg@10 + ilt@10"], "no metric 'ilt'; did you mean 'ild'?"),
+        (["--objective", "ndcg@10, ild@10", "--parts", "item_knn"], "leave --parts out"),
+        (["--objective", "ndcg@10, ild@10", "--pick", "best"], "--pick 'best'"),
+        (["--pick", "1"], "has one answer"),
+    ):
+        assert said in cli("tune", small, "--out", out, "-c", quick, *more).fault

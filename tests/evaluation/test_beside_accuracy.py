@@ -285,7 +285,7 @@ def test_reasons_are_true_and_what_they_cite_counts(results: EvaluationResults) 
 
 def test_the_report_has_a_panel_for_each_family(results: EvaluationResults) -> None:
     page = to_html(results)
-    for said in ("fairness", "NDCG gap (gender)", "gender=F", "Reasons true", "Personalisation"):
+    for said in ("Fairness", "NDCG gap (gender)", "gender=F", "Reasons true", "Personalisation"):
         assert said in page, said
     again = EvaluationResults.from_json(results.to_json())
     assert again.models["fused"].metrics.keys() == results.models["fused"].metrics.keys()

@@ -93,13 +93,14 @@ def test_ranks_equal_a_plain_count():
     scores = np.random.default_rng(2).integers(0, 6, (len(held), n_items)).astype(np.float32)  # many ties
     scores[scores == 0] = -np.inf  # what a model abstains on
     drawn = Sampler(Candidates("popularity", 12), held.train.item_counts, np.random.default_rng(3)).draw(held)
-    ranks, candidates = sampled_ranks(scores, drawn, held)
+    ranks, tied, candidates = sampled_ranks(scores, drawn, held)
     for at, (row, item) in enumerate(zip(held.rows.tolist(), held.items.tolist(), strict=True)):
         right = held.items[held.indptr[row] : held.indptr[row + 1]].tolist()
         among = [*drawn[row][drawn[row] >= 0].tolist(), *right]
         values = scores[row, among]
         above, equal = int((values > scores[row, item]).sum()), int((values == scores[row, item]).sum())
         assert ranks[at] == above + (equal + 1) / 2
+        assert tied[at] == equal
         assert candidates[row] == len(among)
 
 
@@ -111,7 +112,7 @@ def test_the_mean_sampled_rank_is_the_one_of_theory():
     scores = np.tile(-np.arange(n_items, dtype=np.float32), (len(held), 1))
     scores[:, 98] = -above + 0.5  # the target: 30 of the 98 others are above it
     drawn = Sampler(Candidates("uniform", m), np.ones(n_items), np.random.default_rng(0)).draw(held)
-    ranks, _ = sampled_ranks(scores, drawn, held)
+    ranks, _, _ = sampled_ranks(scores, drawn, held)
     assert np.mean(ranks) == pytest.approx(1 + m * above / 98, abs=4 * math.sqrt(m * 0.25 / len(held)))
 
 
@@ -156,6 +157,11 @@ def test_every_figure_goes_with_the_warning(caplog):
     page = to_html(results)
     assert "not comparable" in page
     assert "a sample of items alone (uniform:5)" in page
+    assert "Every item of the catalogue competes" not in page
+    assert "Every item of the catalogue competes" in to_html(full)
+    chinese = to_html(results, "zh")
+    assert "目标只与抽样的物品竞争（uniform:5）" in chinese
+    assert "5 个抽样候选（随机抽取）" in chinese
     assert "Every item of the catalogue competes" not in page
     assert "not comparable" in results.to_json()
     assert not any("not comparable" in note for note in full.notes)

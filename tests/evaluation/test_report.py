@@ -89,7 +89,7 @@ def test_the_page_says_what_was_found(results):
     said = words(to_html(results))
     for piece in (
         "fused is best: NDCG@10 0.0636 (95 % interval 0.0611–0.0661), over 22,363 users.",
-        "beats the best of the others, cooccurrence, by 0.0124 (p ≤ 0.001)",
+        "Against the best of the others, cooccurrence: better by 0.0124 [",
         "105 of 1,000 users",
         "items never seen in training: NDCG@10 0.0191 (138 users)",
         "Each user's last item is the one to find",
@@ -189,7 +189,7 @@ def test_errors_are_points_and_lower_is_better(results):
     )
     said = words(to_html(rated))
     assert "item-knn is best: RMSE 0.9050" in said
-    assert "beats the best of the others, svd, by 0.0050" in said
+    assert "Against the best of the others, svd: better by 0.0050 [0.0040, 0.0060] on 943 users" in said
     order = list(re.findall(r"item-knn|user-knn|svd", printed(rated)))
     assert order == ["item-knn", "svd", "user-knn"]
     bars = [
@@ -205,20 +205,12 @@ def test_a_difference_within_chance_is_called_so(results):
         models={"cooccurrence": Difference(-0.001, -0.003, 0.001, 0.31, 9)},
     )
     said = words(to_html(results.model_copy(update={"comparisons": [unsure]})))
-    assert "the difference of 0.0010 (p = 0.310) is within chance" in said
-    assert "beats" not in said
-
-
-class Further(Difference):
-    """A difference that carries more than its interval, as comparisons may."""
-
-    p_holm = 0.2
-    effect = -0.31
-    above = 0.25
+    assert "no difference found: +0.0010 [−0.0010, +0.0030] on 9 users (p = 0.310)" in said
+    assert "better by" not in said
 
 
 def test_what_a_comparison_carries_further_is_shown_and_counts(results):
-    clear = Further(-0.01, -0.02, -0.005, 0.001, 9)
+    clear = Difference(-0.01, -0.02, -0.005, 0.001, 9, p_holm=0.2, effect=-0.31, above=0.25)
     plain = Comparison(
         metric="ndcg@10", reference="fused", models={"als": Difference(-0.01, -0.02, -0.005, 0.001, 9)}
     )
@@ -251,7 +243,7 @@ def test_a_fusion_that_loses_is_not_called_best(results):
     )
     said = words(to_html(results.model_copy(update={"models": models, "comparisons": [ahead]})))
     assert "fused reaches NDCG@10 0.0636" in said
-    assert "falls behind the best of the others, cooccurrence" in said
+    assert "Against the best of the others, cooccurrence: worse by 0.0260 [0.0200, 0.0300]" in said
 
 
 def test_the_file_is_written_whole(results, tmp_path):

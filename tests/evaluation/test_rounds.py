@@ -14,7 +14,7 @@ from fuserec.encoders.features import FeatureConfig
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.rounds import Pool, Round
 from fuserec.evaluation.runner import evaluate
-from fuserec.evaluation.statistics import interval, paired_difference
+from fuserec.evaluation.statistics import Estimate, interval, paired_difference, pooled_intervals
 from fuserec.fusion.config import FusionConfig
 from fuserec.run import CancelledError, RunOptions
 from fuserec.testing import small_dataset
@@ -54,10 +54,15 @@ def test_asking_the_same_people_again_makes_nothing_surer() -> None:
     a, b = rng.random((2, 80))
     pool = Pool(80, "ndcg@10", RunOptions())
     for _ in range(5):
-        pool.add(round_of(np.arange(80), a=a, b=b))
-    pooled, once = pool.results()["a"].metrics["ndcg@10"], interval(a, rng=RunOptions().rng("bootstrap"))
-    for end in ("value", "low", "high"):
-        assert getattr(pooled, end) == pytest.approx(getattr(once, end), abs=1e-12)
+        one = round_of(np.arange(80), a=a, b=b)
+        one.columns["a"]["average_popularity@10"] = 1000 + a  # a metric without a range: people are resampled
+        pool.add(one)
+    found = pool.results()["a"].metrics
+    bounded = interval(a, rng=RunOptions().rng("bootstrap"), within=(0, 1))
+    drawn = interval(1000 + a, rng=RunOptions().rng("bootstrap"))
+    for metric, once in (("ndcg@10", bounded), ("average_popularity@10", drawn)):
+        for end in ("value", "low", "high"):
+            assert getattr(found[metric], end) == pytest.approx(getattr(once, end), abs=1e-9), (metric, end)
     gap, paired = (
         pool.comparisons(["a"])[0].models["b"],
         paired_difference(b, a, rng=RunOptions().rng("bootstrap")),
@@ -80,6 +85,36 @@ def test_the_interval_over_people_is_as_wide_as_theory_says() -> None:
     assert width == pytest.approx(2 * 1.96 * np.sqrt((0.2**2 + 0.05**2 / 5) / n), rel=0.1)
     over_queries = interval(answers.ravel(), rng=RunOptions().rng("bootstrap"))
     assert (over_queries.high or 0) - (over_queries.low or 0) < 0.55 * width
+
+
+@pytest.mark.parametrize("within", [None, {"hit": (0.0, 1.0)}])
+def test_pooled_intervals_hold_the_truth_as_often_as_they_promise(within: dict | None) -> None:
+    """People have rates and numbers of answers of their own; the mean rate is 0.3, and both are independent."""
+    rng, n, misses, rounds = np.random.default_rng(2), 60, 0, 400
+    for _ in range(rounds):
+        rates, asked = rng.beta(3, 7, n), rng.integers(1, 10, n).astype(float)
+        sums = rng.binomial(asked.astype(int), rates).astype(float)
+        one = pooled_intervals({"hit": sums}, {"hit": asked}, rng=rng, within=within, n_resamples=200)["hit"]
+        misses += not (one.low or 0) <= 0.3 <= (one.high or 0)
+    assert 0.02 <= misses / rounds <= 0.085  # 5 % promised; over queries about 13 % would miss
+
+
+def test_pooled_intervals_of_little() -> None:
+    rng = np.random.default_rng(0)
+    none, one, few = np.zeros(4), np.array([0.0, 3, 0, 0]), np.array([1.0, 2, 0, 3])
+    found = pooled_intervals(
+        {"none": none, "one": one, "few": np.array([1.0, 1, 0, 2]), "zeros": none, "odd": 9 * few},
+        {"none": none, "one": 2 * one, "few": few, "zeros": few, "odd": few},
+        rng=rng,
+        within={"few": (0, 1), "zeros": (0, 1), "odd": (0, 1)},
+    )
+    assert found["none"] == Estimate(None)
+    assert found["one"] == Estimate(0.5)
+    assert found["few"].value == pytest.approx(4 / 6)
+    assert 0 < (found["few"].low or 0) < 4 / 6 < (found["few"].high or 0) < 1
+    assert (found["zeros"].value, found["zeros"].low) == (0, 0)
+    assert (found["zeros"].high or 0) > 0.3  # of three people a hit may still come
+    assert found["odd"].value == found["odd"].low == 9  # beyond its range, and equal for all
 
 
 @pytest.fixture(scope="module")

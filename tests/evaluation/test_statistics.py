@@ -141,6 +141,13 @@ def test_nan_is_left_out_and_the_interval_surrounds_the_mean(drawn, seed):
         assert found.low - 1e-9 <= found.value <= found.high + 1e-9
 
 
+def test_minute_values_have_an_interval_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = statistics.interval([0.0, 2.7e-139], rng=rng())
+    assert found.low < found.value < found.high
+
+
 def test_a_segment_is_the_column_with_nan_outside():
     source = rng(4)
     values, inside = source.random(2000), source.random(2000) < 0.2

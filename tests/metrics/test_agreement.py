@@ -11,14 +11,13 @@ import itertools
 
 import numpy as np
 import pytest
+import pytrec_eval
 from scipy.stats import rankdata
 from sklearn.metrics import f1_score, ndcg_score, roc_auc_score
 
 from fuserec.errors import DataError
 from fuserec.metrics import graded, ranking
 from fuserec.metrics.targets import TargetRanks, target_ranks
-
-pytrec_eval = pytest.importorskip("pytrec_eval")
 
 CASES = 1000
 CUTS = (1, 3, 10, 40)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuserec.errors import DataError, RequestError
@@ -13,6 +13,7 @@ from fuserec.metrics import debiased, outcomes
 from fuserec.metrics.debiased import popularity_propensities, weighted_ndcg, weighted_recall
 from fuserec.metrics.outcomes import outcome_rate, worth
 from fuserec.metrics.ranking import ndcg, recall, target_ranks
+from fuserec.metrics.targets import chance_within, mean_discount
 
 
 @pytest.mark.parametrize(("module", "examples"), [(debiased, 5), (outcomes, 3)])
@@ -110,3 +111,22 @@ def test_outcomes_refuse_what_is_not_aligned():
         worth([1, 2], [1.0], [0, 0], 1, 5)
     with pytest.raises(RequestError, match="k of at least 1"):
         outcome_rate([1], [True], [0], 1, 0)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_ties_count_by_all_their_orders(seed):
+    """A target that ties with others is found as often as in all orders of its tie, by brute force."""
+    rng = np.random.default_rng(seed)
+    size, above, k = int(rng.integers(1, 6)), int(rng.integers(0, 6)), int(rng.integers(1, 9))
+    places = above + 1 + np.arange(size)
+    rank, one = [above + (size + 1) / 2], [0]
+    within = float(np.mean(places <= k))
+    gain = float(np.mean(np.where(places <= k, 1 / np.log2(1 + places), 0)))
+    assert chance_within(rank, k, [size]) == pytest.approx([within])
+    assert mean_discount(rank, k, [size]) == pytest.approx([gain])
+    assert weighted_recall(rank, [0.5], one, 1, k, [size])[0] == pytest.approx([2 * within])
+    assert weighted_ndcg(rank, [0.5], one, 1, k, [size])[0] == pytest.approx([2 * gain])
+    assert outcome_rate(rank, [True], one, 1, k, [size]) == pytest.approx([within])
+    assert worth(rank, [3.0], one, 1, k, [size])[0] == pytest.approx([3 * within])
+    assert chance_within([np.inf], k, [size]).tolist() == mean_discount([np.inf], k, [size]).tolist() == [0]

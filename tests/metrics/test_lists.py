@@ -14,6 +14,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from fuserec.errors import DataError, RequestError
 from fuserec.metrics import (
+    auc,
     beyond,
     calibration,
     concentration,
@@ -34,6 +35,7 @@ N_ITEMS, N_USERS = 30, 60
 @pytest.mark.parametrize(
     "module",
     [
+        auc,
         calibration,
         concentration,
         contributions,

@@ -13,13 +13,14 @@ from scipy.stats import rankdata
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, roc_auc_score
 
 from fuserec.errors import DataError, RequestError
-from fuserec.metrics import ranking
+from fuserec.metrics import auc, ranking, targets
 from fuserec.metrics.ranking import TargetRanks, target_ranks
 
 
-def test_docstring_examples():
-    result = doctest.testmod(ranking)
-    assert result.attempted >= 8
+@pytest.mark.parametrize(("module", "examples"), [(ranking, 8), (auc, 3), (targets, 3)])
+def test_docstring_examples(module, examples):
+    result = doctest.testmod(module)
+    assert result.attempted >= examples
     assert result.failed == 0
 
 

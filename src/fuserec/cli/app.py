@@ -9,6 +9,7 @@ import typer
 from fuserec import __version__
 from fuserec.cli.ask import explain, recommend, search, similar
 from fuserec.cli.compare import compare
+from fuserec.cli.controls import control
 from fuserec.cli.data import data
 from fuserec.cli.demo import demo
 from fuserec.cli.doctor import doctor
@@ -53,6 +54,7 @@ app.command(rich_help_panel=ASK)(search)
 app.command(rich_help_panel=ASK)(explain)
 app.command(rich_help_panel=ASK)(ask)
 app.command(rich_help_panel=KEEP)(update)
+app.command(rich_help_panel=KEEP)(control)
 app.command(rich_help_panel=KEEP)(forget)
 app.command(rich_help_panel=KEEP)(info)
 

@@ -9,6 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from fuserec.cli.controls import (
+    Diversity,
+    Fatigue,
+    Freshness,
+    Less,
+    MaxShown,
+    More,
+    Never,
+    NewShare,
+    Novelty,
+    Shown,
+    controls_from,
+    shown_from,
+)
 from fuserec.cli.screen import Debug, Json, Quiet, Screen
 from fuserec.errors import RequestError
 
@@ -77,6 +91,16 @@ def recommend(
             "--candidates", help="Only these item ids, divided by commas, or @FILE with one a line."
         ),
     ] = None,
+    more: More = None,
+    less: Less = None,
+    never: Never = None,
+    diversity: Diversity = None,
+    novelty: Novelty = None,
+    freshness: Freshness = None,
+    fatigue: Fatigue = None,
+    max_shown: MaxShown = None,
+    new_share: NewShare = None,
+    shown: Shown = None,
     language: InLanguage = "en",
     json: Json = False,
     quiet: Quiet = False,
@@ -98,6 +122,18 @@ def recommend(
         min_probability=min_probability,
         explain=explain,
         language=cast("Language", language),
+        controls=controls_from(
+            more,
+            less,
+            never,
+            diversity=diversity,
+            novelty=novelty,
+            freshness=freshness,
+            fatigue=fatigue,
+            max_shown=max_shown,
+            new_share=new_share,
+        ),
+        shown=shown_from(shown),
     )
     _show(screen, answer)
 

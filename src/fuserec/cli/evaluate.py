@@ -13,6 +13,7 @@ from fuserec.cli.audits import AuditFile, GroupColumns, Reasons, Seeds, audit_of
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.compare import show as show_comparison
 from fuserec.cli.curves import Curves, LearningCurveFlag, Percent, ShiftAlong
+from fuserec.cli.dials import evaluate_dials, refuse_beside_dial
 from fuserec.cli.measuring import Between, Measuring, ReplayWindows, together
 from fuserec.cli.protocol import Folds, Given, GivenEvents, Options, Share, Split, Targets
 from fuserec.cli.report import InLanguage
@@ -43,6 +44,22 @@ def evaluate(
             "--ablate",
             help="Compare one part with variants of it: PART (what its scorer declares, such as joint without one of "
             "its losses), PART.KEY (each value of a key) or PART.KEY=V,V.",
+        ),
+    ] = None,
+    dial: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dial",
+            help="Measure what a dial does and what it costs: DIAL or DIAL=0,0.5,1, as diversity, novelty, freshness, "
+            'fatigue, new_share, "more:TOPIC" and "less:TOPIC"; may be given again.',
+        ),
+    ] = None,
+    curve: Annotated[
+        str | None,
+        typer.Option(
+            "--curve",
+            help="What a reranker costs, with one fit: rerank.NAME.KEY=V,V,..., e.g. "
+            "rerank.mmr.strength=0,0.25,0.5,0.75,1.",
         ),
     ] = None,
     split: Split = "last-out",
@@ -101,10 +118,11 @@ def evaluate(
     screen = Screen(printed, quiet, debug)
     ks = cuts(k)
     files = _files(None if printed else json, report)
-    asked = {"--ablate": ablate, "--model": model, "--replay": replay, "--between": between}
+    asked = {"--ablate": ablate, "--model": model, "--replay": replay, "--between": between, "--curve": curve}
     curves = Curves.asked(learning_curve, percent, shift)
     asked |= {"--learning-curve": learning_curve, "--shift": shift}
     together(asked | {"--check-leaks": check_leaks, "--folds": folds > 1}, len(config or ()))
+    refuse_beside_dial(dial, asked, config or (), report)
     audited = audit_of(audit, groups, seeds, reasons)
     from fuserec.cli.baseline import Baseline
     from fuserec.evaluation.candidates import Candidates
@@ -118,6 +136,20 @@ def evaluate(
     configs = _configurations(config or (), track)
     earlier = Baseline.read(baseline)
     measuring = Measuring(folder, format, configs, tuple(model or ()), ks, drawn, audited, earlier, user_ids)
+    if dial:
+        evaluate_dials(
+            screen,
+            folder,
+            dial,
+            configs,
+            format=format,
+            split=options.config(),
+            ks=ks,
+            json=json,
+            seed=seed,
+            threads=threads,
+        )
+        return
     with (
         checkpoints(resumable) as kept,
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
@@ -127,7 +159,7 @@ def evaluate(
         elif replay is not None:
             results = measuring.replayed(options, replay, between or "update", run)
         else:
-            results = measuring.measured(options, ablate, check_leaks, run)
+            results = measuring.measured(options, ablate, curve, check_leaks, run)
     if curves is not None:
         curves.told(found, screen, json, report, language)
         return
@@ -150,6 +182,12 @@ def _show_all(screen: Screen, results: EvaluationResults, ablation: bool) -> Non
         from fuserec.evaluation.ablation import ablation_table
 
         screen.show(ablation_table(results))
+    elif "curve" in results.configuration:
+        from rich.text import Text
+
+        from fuserec.evaluation.cost_curve import curve_table
+
+        screen.show(curve_table(results), Text("\n".join(one_line(line) for line in results.notes)))
     else:
         show(screen, results)
     if results.baseline is not None:

@@ -15,7 +15,7 @@ from fuserec.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from fuserec.data.splits import SplitConfig
     from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
-    from fuserec.evaluation.statistics import Estimate
+    from fuserec.evaluation.statistics import Difference, Estimate
 
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
 Split = Annotated[
@@ -45,6 +45,14 @@ def tune(
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples.")] = None,
     max_pairs: Annotated[int | None, typer.Option("--max-pairs", help="Pairs of an epoch.")] = None,
+    newest: Annotated[
+        float | None,
+        typer.Option("--newest", help="Go on with --base: learn this share of the examples, the newest."),
+    ] = None,
+    replay: Annotated[
+        float | None,
+        typer.Option("--replay", help="With --newest: share of an epoch that is older examples."),
+    ] = None,
     columns: Columns = None,
     split: Split = "last-out",
     share: Share = 0.1,
@@ -69,7 +77,7 @@ def tune(
 
     check_destination(out)
     given = {"objective": objective, "query": query, "epochs": epochs, "max_pairs": max_pairs}
-    told = _settings(config, given, method, columns)
+    told = _settings(config, given, {"method": method}, {"newest": newest, "replay": replay}, columns)
     require_merged(told.tuning.method)
     protocol = split_of(split, share)
     kept = resumable or out.with_name(f"{out.name}.checkpoints")
@@ -166,6 +174,14 @@ def compare(
     split: Annotated[str, typer.Option("--split", help="As in `evaluate`.")] = "last-out",
     share: Share = 0.1,
     columns: Columns = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shift",
+            help="Repeat the test on faulty texts: typos:0.1, words:0.2 (left out) or span:0.2 (cut away), with the "
+            "share of the words. May be given again.",
+        ),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
@@ -182,6 +198,7 @@ def compare(
         out_file(json, "--json")
     from fuserec.data.readers import read
     from fuserec.data.splits import SplitConfig
+    from fuserec.encoders.noise import shift_named
     from fuserec.encoders.text import TextConfig
     from fuserec.evaluation.encoders import compare_encoders, encoder_named, model_name
 
@@ -191,9 +208,10 @@ def compare(
         raise RequestError("--model: two encoders have the same name; rename one of the folders")
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     text = TextConfig(columns=None if columns is None else tuple(listed(columns)))
+    shifts = [shift_named(one) for one in shift or []]
     with screen.working("compared", seed=seed, threads=threads) as run:
         dataset, _ = read(folder, format)
-        found = compare_encoders(dataset, named, split=protocol, text=text, run=run)
+        found = compare_encoders(dataset, named, split=protocol, text=text, shifts=shifts, run=run)
     value = found.to_json()
     if json is not None and not printed:
         json.write_text(encoded(value), encoding="utf-8")
@@ -217,13 +235,21 @@ def listed(columns: str) -> list[str]:
     return [name.strip() for name in columns.split(",") if name.strip()]
 
 
-def _settings(path: Path | None, given: dict[str, Any], method: str | None, columns: str | None) -> Any:
+def _settings(
+    path: Path | None,
+    given: dict[str, Any],
+    tuning: dict[str, Any],
+    continual: dict[str, Any],
+    columns: str | None,
+) -> Any:
     """Return the settings of a training: those of the file, and on top of them those of the options."""
     from fuserec.neural.language.adapt import AdaptConfig
 
     values = _values(path, given, columns)
-    if method is not None:
-        values["tuning"] = {**values.get("tuning", {}), "method": method}
+    for table, own in (("tuning", tuning), ("continual", continual)):
+        said = {name: value for name, value in own.items() if value is not None}
+        if said:
+            values[table] = {**values.get(table, {}), **said}
     return AdaptConfig.parse(values, _place(path, "models tune"))
 
 
@@ -277,9 +303,21 @@ def _summary(facts: dict[str, Any]) -> Any:
         ("size", f"{facts['megabytes']:.1f} MB"),
         ("similarity kept", f"{kept['general']:.3f} of sentences, {kept['catalogue']:.3f} of the catalogue"),
         ("agrees with people", f"{kept['graded']:.3f}, before {kept['graded_before']:.3f}"),
+        *[(f"on what is {part}", _changed(figures["continual"][f"on_{part}"])) for part in _parts(figures)],
         ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
     ]
     return pairs(rows)
+
+
+def _parts(figures: dict[str, Any]) -> list[str]:
+    """Return the parts on which a training that went on was measured before and after."""
+    return [part for part in ("old", "new") if f"on_{part}" in figures.get("continual", {})]
+
+
+def _changed(told: dict[str, Any]) -> str:
+    """Return a figure before and after, with the interval of the difference."""
+    ends = f"({told['low']:+.4f} to {told['high']:+.4f})"
+    return f"NDCG@10 {told['before']:.4f}, then {told['after']:.4f}: {told['change']:+.4f} {ends}"
 
 
 def _compressed(value: dict[str, Any]) -> Any:
@@ -318,7 +356,28 @@ def comparison_tables(found: EncoderComparison) -> list[Any]:
             f"{one.kept['general']:.3f} / {one.kept['catalogue']:.3f}",
             f"{one.kept['graded']:.3f}",
         )
-    return [accuracy, cost]
+    return [accuracy, cost, *_shift_table(found)]
+
+
+def _shift_table(found: EncoderComparison) -> list[Any]:
+    """Return what faulty texts cost each encoder, where that was asked."""
+    from fuserec.cli.show import plain_table
+
+    if not any(one.shifted for one in found.encoders.values()):
+        return []
+    table = plain_table("encoder", "texts", "NDCG@10", "lost", "against the first")
+    for name, one in found.encoders.items():
+        for shift, left in one.shifted.items():
+            lost = f"{100 * left.relative:+.1f} %"
+            table.add_row(name, shift, _interval(left.ndcg), lost, _difference(left.gain))
+    return [table]
+
+
+def _difference(gain: Difference | None) -> str:
+    """Return a paired difference with its interval."""
+    if gain is None or gain.difference is None:
+        return ""
+    return f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
 def _interval(figure: Estimate) -> str:

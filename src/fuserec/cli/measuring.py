@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fuserec.data.splits import Targets
     from fuserec.evaluation.audit import AuditConfig
     from fuserec.evaluation.candidates import Candidates
-    from fuserec.evaluation.replay import Way
+    from fuserec.evaluation.replay import Between as Way
     from fuserec.evaluation.results import EvaluationResults
     from fuserec.run import RunOptions
 
@@ -64,14 +64,18 @@ class Measuring:
         return next(iter(self.configs.values())) if isinstance(self.configs, Mapping) else self.configs
 
     def measured(
-        self, options: Options, ablate: str | None, check_leaks: bool, run: RunOptions
+        self, options: Options, ablate: str | None, curve: str | None, check_leaks: bool, run: RunOptions
     ) -> EvaluationResults:
-        """Measure one split or its folds; compare variants of a part; try the models for leaks."""
+        """Measure one split or its folds; variants of a part; the curve of a reranker; try the models for leaks."""
         from fuserec.data.readers import read
 
         split = options.config()
         dataset, _ = read(self.folder, self.format)
         self.earlier.check(dataset, split)
+        if curve is not None:
+            from fuserec.evaluation.cost_curve import cost_curve
+
+            return cost_curve(dataset, curve, self.only, split=split, ks=self.ks, run=run)
         if ablate is not None:
             from fuserec.evaluation.ablation import ablate as compare
 
@@ -144,15 +148,22 @@ def together(asked: Mapping[str, object], configs: int) -> None:
         raise RequestError(
             "--ablate compares variants of one part: give at most one --config, and no --model"
         )
+    if "--curve" in given:
+        others = given & {"--ablate", "--model", "--replay", "--check-leaks", "--folds"}
+        if others or configs > 1:
+            raise RequestError(
+                "--curve is of one fusion on one split: give at most one --config, and no --model, --ablate, --replay, "
+                "--folds or --check-leaks"
+            )
     if "--replay" in given and (given & {"--ablate", "--model", "--check-leaks"} or configs > 1):
         raise RequestError(
             "--replay measures one Recommender: give at most one --config, and no --model, --ablate or --check-leaks"
         )
-    curve = given & {"--learning-curve", "--shift"}
-    others = given & {"--ablate", "--model", "--replay", "--check-leaks"}
-    if len(curve) > 1 or (curve and (others or configs > 1)):
+    alone = given & {"--learning-curve", "--shift"}
+    others = given & {"--ablate", "--model", "--replay", "--check-leaks", "--curve"}
+    if len(alone) > 1 or (alone and (others or configs > 1)):
         raise RequestError(
-            f"{min(curve)} measures one fusion: give at most one --config, and no --model, --ablate, --replay, "
+            f"{min(alone)} measures one fusion: give at most one --config, and no --model, --ablate, --replay, "
             "--check-leaks or other curve"
         )
     if "--between" in given and "--replay" not in given:

@@ -148,6 +148,8 @@ def _item(item: RecommendedItem, about: Mapping[str, str] | None, evidence: bool
         text.append(f"  {shown(beside, 40)}", style="not bold dim")
     if item.reason:
         text.append(f"\n{shown(item.reason, 300)}", style="not bold")
+    if item.moves and not item.reason:
+        text.append(f"\n{shown('; '.join(item.moves), 300)}", style="not bold dim")
     if evidence and item.evidence:
         text.append(f"\n{_evidence(item.evidence)}", style="not bold dim")
     return text

@@ -11,6 +11,7 @@ import typer
 from fuserec.cli.fit import say_cleaning, seconds
 from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, out_file
 from fuserec.cli.tracks import Track, tracking
+from fuserec.cli.tune_lists import check_pick, of_lists, tune_on_lists
 from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
@@ -49,8 +50,20 @@ def tune(
         float, typer.Option("--share", help="What is held out (temporal, random, users, cold-items).")
     ] = 0.1,
     objective: Annotated[
-        str, typer.Option("--objective", help="The ranking metric to raise on validation.")
+        str,
+        typer.Option(
+            "--objective",
+            help="The ranking metric to raise on validation, by the parts; or, by rerankers and dials, a sum such as "
+            '"ndcg@10 + 0.1*ild@10 subject to coverage@10 >= 0.3", or several aims: "ndcg@10, ild@10".',
+        ),
     ] = "ndcg@10",
+    pick: Annotated[
+        str | None,
+        typer.Option(
+            "--pick",
+            help="Which point of a front of several aims to write: a number, or balanced; else each gets a file.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="A configuration (TOML) to start from.")
     ] = None,
@@ -84,6 +97,31 @@ def tune(
 
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     start = RecommenderConfig() if config is None else load_config(config)
+    check_pick(pick)
+    if of_lists(objective):
+        if parts is not None:
+            raise RequestError("--parts: an objective of lists tunes no parts; leave --parts out")
+        tune_on_lists(
+            screen,
+            folder,
+            out,
+            start,
+            pick=pick,
+            track=track,
+            format=format,
+            seed=seed,
+            threads=threads,
+            objective=objective,
+            split=protocol,
+            trials=trials,
+            seconds=limit,
+            study=study,
+        )
+        return
+    if pick is not None:
+        raise RequestError(
+            "--pick: an objective of one metric has one answer; name several aims, e.g. ndcg@10, ild@10"
+        )
     with screen.working("tuned", seed=seed, threads=threads) as run:
         dataset, report = read(folder, format)
         say_cleaning(screen, report)

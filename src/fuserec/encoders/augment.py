@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import sparse
 
 from fuserec.encoders.lexical import SPACELESS, LexicalEncoder, fold
+from fuserec.encoders.noise import WORD
 from fuserec.errors import ConfigError
 from fuserec.numerics.hashing import hash_text, reseed
 from fuserec.numerics.linear_map import leading_directions
@@ -36,9 +37,6 @@ _DIM = 64
 _LEAST_TEXTS = 3
 _LEAST_SIMILARITY = 0.5
 """A word in fewer texts is too rare to know its company by; words less alike than that replace nothing."""
-
-_WORD = re.compile(rf"[{SPACELESS}]|(?:(?![{SPACELESS}])\w)+(?:['’]\w+)*")
-"""A word, or one character of a script without spaces."""
 
 
 class AugmentConfig(BaseModel):
@@ -147,8 +145,8 @@ class Variation:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         """What is one word: also what synonyms are given for, if it has spaces or is Chinese."""
-        long = sorted((w for w in self.synonyms if not _WORD.fullmatch(w)), key=lambda w: (-len(w), w))
-        return re.compile("|".join([*map(_bounded, long), _WORD.pattern]), re.IGNORECASE)
+        long = sorted((w for w in self.synonyms if not WORD.fullmatch(w)), key=lambda w: (-len(w), w))
+        return re.compile("|".join([*map(_bounded, long), WORD.pattern]), re.IGNORECASE)
 
     def state(self) -> dict[str, Any]:
         """Return everything as JSON; the configuration is kept by the features."""

@@ -18,7 +18,7 @@ from fuserec.evaluation import wording
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
-from fuserec.evaluation.statistics import Difference, Estimate
+from fuserec.evaluation.statistics import Estimate
 from fuserec.scorers import SCORERS, scorer_class
 from fuserec.tuning.space import Choices, derived
 
@@ -192,17 +192,7 @@ def ablation_table(results: EvaluationResults) -> Table:
             Text(name, style="bold" if name == FULL else ""),
             wording.figure(metric, estimate.value),
             wording.interval(metric, estimate),
-            *_compared(metric, gap),
+            *wording.compared(metric, gap),
             wording.duration(model.fit_s),
         )
     return made
-
-
-def _compared(metric: str, gap: Difference | None) -> tuple[str, str, str]:
-    """Return a difference, its interval and its p-value in words; nothing where there is none."""
-    if gap is None or gap.difference is None or gap.low is None or gap.high is None:
-        return "", "", ""
-    low, high = (
-        f"{'+' if end >= 0 else '−'}{wording.figure(metric, abs(end))}" for end in (gap.low, gap.high)
-    )
-    return wording.signed(metric, gap), f"{low} to {high}", "" if gap.p is None else f"{gap.p:.3f}"

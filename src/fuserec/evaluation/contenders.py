@@ -6,22 +6,27 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fuserec.config import RecommenderConfig
+from fuserec.control.board import Board, newest
 from fuserec.encoders.reading import stored_words, with_words
 from fuserec.errors import ConfigError, nearest
 from fuserec.evaluation.measure import Cost, Meter
+from fuserec.evaluation.results import WITHOUT_RERANK
 from fuserec.features import item_features
 from fuserec.fusion import fusion_of
 from fuserec.fusion.base import Fusion, fit_parts
 from fuserec.fusion.blend import Blend
+from fuserec.rerank.chain import Chain
+from fuserec.rerank.learning import taught_chain
 from fuserec.scorers import SCORERS, create
 
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout, Split
     from fuserec.encoders.features import FeatureConfig, ItemFeatures
+    from fuserec.rerank.base import Reranker
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
 
@@ -71,6 +76,14 @@ class Fused:
     cost : Cost
         Of its parts and of learning.
     ground : Ground
+    chain : Chain
+        The rerankers that make its lists.
+    board : Board or None
+        The operator's dials, which act after them.
+    variant_of : str
+        Name of the fusion whose scores these are, where only the lists differ; empty for the fusion itself.
+    served : Reranker or None
+        Whose aim the lists are measured by.
     """
 
     name: str
@@ -78,6 +91,28 @@ class Fused:
     members: dict[str, str]
     cost: Cost
     ground: Ground
+    chain: Chain = field(default_factory=Chain)
+    board: Board | None = None
+    variant_of: str = ""
+    served: Reranker | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Another value of a setting of a reranker, whose lists are measured beside a fusion's own.
+
+    Parameters
+    ----------
+    name : str
+        Of the lists in the results.
+    reranker, key : str
+    value : number, text or truth value
+    """
+
+    name: str
+    reranker: str
+    key: str
+    value: Any
 
 
 @dataclass(frozen=True)
@@ -88,6 +123,11 @@ class LineUp:
     fusions: dict[str, Fused]
     reported: tuple[str, ...]
     notes: tuple[str, ...] = ()
+
+    def refers(self, name: str) -> bool:
+        """Return whether all others are compared with a model: a fusion, or its lists without rerankers."""
+        fused = self.fusions.get(name)
+        return fused is not None and (not fused.variant_of or not fused.chain)
 
     @property
     def grounds(self) -> list[Ground]:
@@ -165,13 +205,32 @@ class Choice:
         return not self.names or part in self.names or f"{entry}.{part}" in self.names
 
 
+def variants_of(fused: Fused, trials: Sequence[Trial]) -> list[Fused]:
+    """Return a fusion, what it would show without its rerankers, and with other settings of one of them."""
+    found = [fused]
+    if fused.chain:
+        plain = f"{fused.name}{WITHOUT_RERANK}"
+        found.append(replace(fused, name=plain, chain=Chain(), variant_of=fused.name))
+    for trial in trials:
+        chain = fused.chain.retuned(trial.reranker, **{trial.key: trial.value})
+        found.append(replace(fused, name=trial.name, chain=chain, variant_of=fused.name))
+    served = trials[0].reranker if trials else None
+    return [replace(one, served=fused.chain.rerankers[served] if served else None) for one in found]
+
+
 def assemble(
-    dataset: Dataset, found: Sequence[Entry], choice: Choice, held: Split, run: RunOptions
+    dataset: Dataset,
+    found: Sequence[Entry],
+    choice: Choice,
+    held: Split,
+    run: RunOptions,
+    trials: Sequence[Trial] = (),
 ) -> LineUp:
     """Fit every part that is needed once, teach every fusion that is wanted, and give all of them names.
 
     Parts are the tuned ones that the fusion uses, so that a part and its fusion are the same objects. A part
     that two configurations have alike is fitted and scored once; one that differs is called ``NAME.part``.
+    ``trials`` are further lists of each fusion; see :func:`variants_of`.
     """
     work = _Workshop(dataset, held, run)
     teams = [team for entry in found if (team := work.team(entry, choice)) is not None]
@@ -189,7 +248,8 @@ def assemble(
             contenders.setdefault(name, Contender(name, member.scorer, member.cost, team.ground))
             reported += [name] if choice.has(team.entry.name, part) else []
         if team.blend is not None and team.entry.name in choice.fusions:
-            fusions[team.entry.name] = Fused(team.entry.name, team.blend, names, team.cost, team.ground)
+            own = Fused(team.entry.name, team.blend, names, team.cost, team.ground, team.chain, team.board)
+            fusions |= {fused.name: fused for fused in variants_of(own, trials)}
     for name in choice.extras:
         contenders[name] = work.alone(name, found[0].config.features)
     order = dict.fromkeys([*fusions, *reported, *choice.extras])
@@ -216,6 +276,8 @@ class _Team:
     blend: Fusion | None
     cost: Cost
     ground: Ground
+    chain: Chain
+    board: Board | None
 
 
 @dataclass
@@ -255,7 +317,7 @@ class _Workshop:
         ground = self.ground(entry.config.features)
         with Meter() as whole:
             members = self._fit(parts, ground, entry.config.features)
-            blend, learning = None, Cost(0.0, None)
+            blend, learning, chain = None, Cost(0.0, None), Chain()
             # Tuning belongs to learning, so parts alone go through it too: their figures do not depend on
             # which other models were asked for.
             if fused or (entry.config.fusion.tune and any(m.scorer.tunable for m in members.values())):
@@ -263,9 +325,16 @@ class _Workshop:
                     form = fusion_of if fused else Blend  # any form tunes alike; the blend costs least
                     blend = form(entry.config.fusion, {name: m.scorer for name, m in members.items()})
                     blend = blend.taught(ground.validation, self.run, ground.features)
+                    if fused:
+                        chain = entry.config.rerank.chain()
+                        chain = taught_chain(chain, blend, ground.validation, ground.features, self.run)
                 learning = meter.cost
                 members = {name: _tuned(m, blend.parts[name]) for name, m in members.items()}
-        return _Team(entry, members, blend, _total(members, learning, whole.cost), ground)
+        board, train = None, ground.validation.train
+        if fused:
+            at = newest(ground.test.queries.at)
+            board = Board.standing(entry.config.control, train, ground.features, self.run, at)
+        return _Team(entry, members, blend, _total(members, learning, whole.cost), ground, chain, board)
 
     def alone(self, name: str, config: FeatureConfig) -> Contender:
         """Fit a scorer that no configuration has, with its defaults."""

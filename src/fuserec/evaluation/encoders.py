@@ -1,7 +1,8 @@
 """Text encoders side by side, each as a content scorer alone: accuracy, what it cost, how fast, what it keeps.
 
 Every encoder is used at its best: how far its vectors are whitened, and how fast a history fades, are chosen for each
-of them on validation. The test is looked at once, afterwards.
+of them on validation. The test is looked at once, afterwards. Under a shift the catalogue's texts get faults (typing
+errors, lost words), and nothing is chosen anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fuserec.data.splits import split as split_data
 from fuserec.encoders.cache import CachedEncoder
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.encoders.kept import Probe
+from fuserec.encoders.noise import Shift, faulty
 from fuserec.encoders.recent import RecentVectors
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
 from fuserec.encoders.text import TextConfig, item_text
@@ -53,6 +55,26 @@ PRECISIONS = ("float32", "int8", "int8_float32")
 
 
 @dataclass(frozen=True)
+class ShiftedResult:
+    """What is left where the catalogue's texts have faults.
+
+    Parameters
+    ----------
+    ndcg : Estimate
+        NDCG@10 on the same test queries.
+    lost : Difference
+        Less that of the same encoder on the texts as they are; ``relative`` as a share of it.
+    gain : Difference or None
+        Less that of the first encoder under the same faults.
+    """
+
+    ndcg: Estimate
+    lost: Difference
+    relative: float
+    gain: Difference | None
+
+
+@dataclass(frozen=True)
 class EncoderResult:
     """One encoder's figures.
 
@@ -78,6 +100,8 @@ class EncoderResult:
         ``relative`` by milliseconds of a request.
     kept : dict
         See :meth:`fuserec.encoders.kept.Probe.figures`; of the first encoder's cosines.
+    shifted : dict of ShiftedResult
+        By shift, e.g. ``typos:0.1``.
     """
 
     model: str
@@ -96,6 +120,7 @@ class EncoderResult:
     ms_request: float
     gain_per_ms: float
     kept: dict[str, float]
+    shifted: dict[str, ShiftedResult]
 
 
 @dataclass(frozen=True)
@@ -136,6 +161,7 @@ def compare_encoders(
     split: SplitConfig,
     text: TextConfig | None = None,
     ks: Sequence[int] = (5, 10, 20),
+    shifts: Sequence[Shift] = (),
     run: RunOptions,
 ) -> EncoderComparison:
     """Measure text encoders as content scorers: sentence vectors alone, no words, no behaviour of others.
@@ -150,6 +176,8 @@ def compare_encoders(
     text : TextConfig, optional
         Which columns of an item are read.
     ks : sequence of int
+    shifts : sequence of Shift
+        Faults of the catalogue's texts under which the test is repeated; all encoders read the same ones.
     run : RunOptions
 
     Raises
@@ -168,6 +196,7 @@ def compare_encoders(
     if not any(texts):
         raise DataError(f"{dataset.info.name}: no item has text, so encoders have nothing to read")
     bench = _Bench(dataset, held, texts, text or TextConfig(), tuple(sorted({*ks, 10})), run)
+    bench.shifts = {shift.name: shifted_texts(texts, shift, run) for shift in shifts}
     tried = {name: bench.tried(name, config) for name, config in encoders.items()}
     return EncoderComparison(
         dataset=dataset_facts(dataset).model_dump(),
@@ -186,6 +215,7 @@ class _Tried:
     cosines: tuple[np.ndarray, np.ndarray]
     facts: dict[str, Any]
     probe: Probe
+    shifted: dict[str, np.ndarray]
 
 
 class _Bench:
@@ -202,6 +232,7 @@ class _Bench:
     ) -> None:
         self.dataset, self.held, self.texts, self.ks, self.run = dataset, held, texts, ks, run
         self.notes: list[str] = []
+        self.shifts: dict[str, list[str]] = {}
         self._config = FeatureConfig(text=text, use_sentence="never")
         self._features = ItemFeatures.build(held.train, self._config, run)  # words; vectors are put in below
         self._probe = Probe.of(held.train, texts, run.rng("similarity"))
@@ -234,7 +265,19 @@ class _Bench:
             "megabytes": encoder.megabytes,
             **self._times(encoder, features, scorer),
         }
-        return _Tried(columns, self._probe.cosines(lambda t: encoder.encode(t, run)), facts, self._probe)
+        cosines = self._probe.cosines(lambda t: encoder.encode(t, run))
+        shifted = {
+            shift: self._shifted(reader.encode(texts, run), features, scorer)
+            for shift, texts in self.shifts.items()
+        }
+        return _Tried(columns, cosines, facts, self._probe, shifted)
+
+    def _shifted(self, raw: np.ndarray, features: ItemFeatures, scorer: Content) -> np.ndarray:
+        """Return the NDCG@10 of test queries where the catalogue reads so; whitening and recency stay."""
+        assert features.whitening is not None
+        noisy = replace(features, sentence=features.whitening.apply(raw))
+        again = type(scorer)(scorer.config).fit(self.held.train, noisy, self.run)
+        return np.asarray(self._accuracy("content", noisy, again, self.held.test)[PRIMARY])
 
     def _chosen(
         self, raw: np.ndarray, encoder: SentenceEncoder
@@ -309,15 +352,43 @@ def _results(tried: Mapping[str, _Tried], run: RunOptions) -> dict[str, EncoderR
         relative = (float(np.nanmean(each.columns[PRIMARY])) - base) / base if base > 0 else 0.0
         found[name] = EncoderResult(
             metrics=intervals(
-                each.columns, within={m: s for m in each.columns if (s := span_of(m)) is not None}
+                each.columns,
+                rng=run.rng("bootstrap"),
+                within={m: s for m in each.columns if (s := span_of(m)) is not None},
             ),
             gain=gains.get(name),
             relative=relative,
             gain_per_ms=relative / each.facts["ms_request"],
             kept=each.probe.figures(first.cosines, each.cosines),
+            shifted={
+                shift: _shifted_result(column, each, None if each is first else first.shifted[shift], run)
+                for shift, column in each.shifted.items()
+            },
             **each.facts,
         )
     return found
+
+
+def _shifted_result(
+    column: np.ndarray, own: _Tried, first: np.ndarray | None, run: RunOptions
+) -> ShiftedResult:
+    """Return what is left of an encoder under a shift, beside itself and the first one."""
+    clean = own.columns[PRIMARY]
+    against = {"lost": clean} if first is None else {"lost": clean, "gain": first}
+    found = {
+        name: paired_differences({name: column}, other, rng=run.rng("bootstrap"))[name]
+        for name, other in against.items()
+    }
+    whole = float(np.nanmean(clean))
+    relative = float(np.nanmean(column)) / whole - 1.0 if whole > 0 else 0.0
+    estimate = intervals({PRIMARY: column}, rng=run.rng("bootstrap"))[PRIMARY]
+    return ShiftedResult(estimate, found["lost"], relative, found.get("gain"))
+
+
+def shifted_texts(texts: Sequence[str], shift: Shift, run: RunOptions) -> list[str]:
+    """Return the texts with faults: the same ones for equal seeds, whoever reads them."""
+    rng = run.rng(f"shift {shift.name}")
+    return [faulty(text, shift, rng) for text in texts]
 
 
 def model_name(config: SentenceConfig) -> str:

@@ -179,6 +179,8 @@ def ratings_of(line_up: LineUp, yardstick: Yardstick) -> dict[str, RatingErrors]
         return found
     for name in line_up.reported:
         fused = line_up.fusions.get(name)
+        if fused is not None and fused.variant_of:
+            continue  # ratings do not hang on the order of a list
         if fused is not None:
             able, ground, model = fused.blend.predicts, fused.ground, fused.blend
             errors = rating_errors(model, ground.test, yardstick.run) if able else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fuserec.data.splits import splits
 from fuserec.evaluation import provenance
 from fuserec.evaluation.contenders import Choice, Entry, LineUp, assemble
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.figures import ratings_of
 from fuserec.evaluation.kept import KeptRounds
 from fuserec.evaluation.leakage.alarms import certain, too_good
@@ -85,9 +86,10 @@ def folded(
         rounds=pool.rounds,
         weights=about["weights"],
         sample=about["sample"],
+        made=provenance.today(),
         configuration=about["configuration"],
         environment=provenance.environment(run),
-        notes=[_range(pool, split, primary, next(iter(models))), *suspicious, *noted(notes, split.folds)],
+        notes=[*_said(pool, split, primary, next(iter(models))), *suspicious, *noted(notes, split.folds)],
     )
 
 
@@ -101,19 +103,16 @@ def labelled(run: RunOptions, label: str) -> Callable[[str, int, int], None]:
     return lambda what, done, total: run.progress(f"{label}: {what}", done, total)
 
 
-def _range(pool: Pool, split: SplitConfig, primary: str, model: str) -> str:
+def _said(pool: Pool, split: SplitConfig, primary: str, model: str) -> list[str]:
     """Say what the pooled intervals hold and what they do not."""
-    text = (
+    found = [
         f"Figures are over the queries of all {split.folds} folds, intervals over people with all that they were "
-        "asked; what "
-        "other training data would change is not in them."
-    )
+        "asked; what other training data would change is not in them."
+    ]
     ends = spread(pool.rounds, model, primary)
-    return (
-        text
-        if ends is None
-        else f"{text} {primary} of {model} runs from {ends[0]:.4f} to {ends[1]:.4f} over folds."
-    )
+    if ends is not None:
+        found.append(f"{primary} of {model} runs from {ends[0]:.4f} to {ends[1]:.4f} over folds.")
+    return found
 
 
 def _fold(
@@ -139,7 +138,7 @@ def _fold(
         "fusions": list(line_up.fusions),
         "split": provenance.split_facts(held, run.seed, candidates),
         "weights": provenance.weights(line_up),
-        "sample": [user.model_dump() for user in provenance.examples(dataset, held.test, outcomes, run)],
+        "sample": [u.model_dump() for u in examples(dataset, line_up, outcomes, one.columns, primary, run)],
         "configuration": provenance.configuration(found, line_up, cuts, run),
         "notes": [note for note in (*warned, *provenance.notes(held, dataset), *line_up.notes) if note],
     }

@@ -120,6 +120,9 @@ def _one(entry: Entry, line_up: LineUp) -> dict[str, Any]:
         table["fusion"] = entry.config.fusion.model_dump(mode="json")
         table["parts"] = {part: _scorer(line_up, member) for part, member in fused.members.items()}
         table["validation"] = _validation(fused)
+        if fused.chain:
+            table["rerank"] = {name: one.info() for name, one in fused.chain.rerankers.items()}
+            table["rerank"]["depth"] = fused.chain.depth
     return table
 
 
@@ -137,10 +140,11 @@ def _validation(fused: Fused) -> dict[str, float]:
 
 def weights(line_up: LineUp) -> dict[str, dict[str, float]]:
     """Return the fusion weights by query cohort and part, each configuration's under its name."""
-    several = len(line_up.fusions) > 1
+    own = {name: fused for name, fused in line_up.fusions.items() if not fused.variant_of}
+    several = len(own) > 1
     return {
         f"{name}: {cohort}" if several else cohort: row
-        for name, fused in line_up.fusions.items()
+        for name, fused in own.items()
         for cohort, row in fused.blend.weights_table().items()
     }
 

@@ -190,7 +190,10 @@ def unpacked(
     if len(raw) != 4 * n:
         raise DataError(f"queries: a column holds {len(raw) / 4:g} numbers, not {n:,}; evaluate again")
     rows = np.frombuffer(raw, np.uint8).reshape(4, n).T
-    return np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder("<")).ravel()
+    numbers: npt.NDArray[np.float32 | np.int32] = np.ascontiguousarray(rows).view(
+        np.dtype(kind).newbyteorder("<")
+    )
+    return numbers.ravel()
 
 
 def _inflated(text: str, most: int) -> bytes:

@@ -26,6 +26,7 @@ from fuserec.errors import ConfigError, DataError, RequestError, nearest
 from fuserec.evaluation import provenance
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
 from fuserec.evaluation.contenders import Contender, Ground, LineUp
+from fuserec.evaluation.examples import examples
 from fuserec.evaluation.figures import ratings_of
 from fuserec.evaluation.folds import labelled, noted
 from fuserec.evaluation.following import tell, tracked_evaluation
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
 
 Between = Literal["refit", "update", "nothing"]
 WAYS: tuple[Between, ...] = get_args(Between)
+
+RERANKED = (
+    "A replay measures lists in the order of scores: the rerankers of the configuration do not act in it.",
+)
+"""The note where a configuration has rerankers."""
 
 
 @dataclass(frozen=True)
@@ -172,6 +178,7 @@ def _replayed(
         comparisons=pool.comparisons(plan.between[:1]),
         rounds=pool.rounds,
         sample=about["sample"],
+        made=provenance.today(),
         configuration=about["configuration"],
         environment=provenance.environment(run),
         notes=[
@@ -257,8 +264,11 @@ class Replaying:
         one = round_of(name, outcomes, ratings_of(line_up, yardstick), costs, yardstick, self.primary)
         parts = self._models[self.plan.between[0]].fitted.fused.parts
         about = {
-            "notes": leaked,
-            "sample": [u.model_dump() for u in provenance.examples(self.dataset, held, outcomes, run)],
+            "notes": [*leaked, *(RERANKED if self.config.rerank.tables else ())],
+            "sample": [
+                u.model_dump()
+                for u in examples(self.dataset, line_up, outcomes, one.columns, self.primary, run)
+            ],
             "configuration": {
                 "seed": run.seed,
                 "k": list(self.cuts),

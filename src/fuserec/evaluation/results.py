@@ -17,6 +17,9 @@ from fuserec.evaluation.queries import Queries
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
+WITHOUT_RERANK = "-without-rerank"
+"""What the name of a fusion's lists in the order of scores ends with, where it has rerankers."""
+
 
 class _Part(BaseModel):
     """Base of the parts of a result: immutable, and an unknown key is a mistake."""

@@ -1,7 +1,7 @@
 """Several tests as one: folds or windows, each measured on its own, and all of them together.
 
 The same person is asked in several rounds, and those answers hang together. So intervals of all rounds resample people,
-with everything that they were asked (a cluster bootstrap; Davison, Hinkley, 1997, "Bootstrap methods and their
+with everything that they were asked (``statistics/pooled.py``; Davison, Hinkley, 1997, "Bootstrap methods and their
 application", section 3.8), and a figure is the mean over all queries: sum of values over number of queries.
 
 Memory: 10 bytes · users · models · metrics, about 130 metrics at three cuts.
@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fuserec.evaluation.figures import accuracy, by_segment
+from fuserec.evaluation.figures import accuracy, by_segment, corrected, span_of
 from fuserec.evaluation.measures import measured
 from fuserec.evaluation.results import Comparison, ModelResult, RoundResult, Segment
 from fuserec.evaluation.statistics import (
     Estimate,
+    Within,
     intervals,
     paired_ratio_difference,
+    pooled_intervals,
     ratio_interval,
-    resampled_sums,
 )
 from fuserec.metrics import name_and_k
-from fuserec.metrics.grouping import group_sums, ratio
+from fuserec.metrics.grouping import group_sums
 
 if TYPE_CHECKING:
     from fuserec.evaluation.figures import RatingErrors
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 RATINGS = "ratings"
 """Stands for the name of a segment: columns of squared and absolute errors, and how many there are."""
-
-LEVEL, RESAMPLES = 0.95, 1000
 
 
 def key_of(segment: str, metric: str) -> str:
@@ -149,7 +148,8 @@ class Pool:
             for name, column in table.items()
             if "|" not in name and name_and_k(name)[1] == kept
         }
-        found = intervals(wanted, rng=self._run.rng("bootstrap"))
+        ranges = {key: span for key in wanted if (span := span_of(key[1])) is not None}
+        found = intervals(wanted, rng=self._run.rng("bootstrap"), within=ranges)
         figures: dict[str, dict[str, Estimate]] = {model: {} for model in one.columns}
         for (model, name), estimate in found.items():
             figures[model][name] = estimate
@@ -177,12 +177,11 @@ class Pool:
         }
         metrics |= self._rating_errors(model)
         segments: dict[str, Segment] = {}
-        for segment in dict.fromkeys(name.partition("|")[0] for name in ranked if "|" in name):
-            own = [name for name in ranked if name.startswith(f"{segment}|")]
-            users = int(np.count_nonzero(self._counts[model][own[0]]))
-            segments[segment] = Segment(
-                users=users, metrics={name.partition("|")[2]: found[name] for name in own}
-            )
+        for segment in dict.fromkeys(name.rpartition("|")[0] for name in ranked if "|" in name):
+            own = {name.rpartition("|")[2]: name for name in ranked if name.rpartition("|")[0] == segment}
+            users = int(np.count_nonzero(self._counts[model][next(iter(own.values()))]))
+            metrics_of = {metric: found[name] for metric, name in own.items()}
+            segments[segment] = Segment(users=users, metrics=metrics_of)
         costs = self._costs[model]
         peaks = [cost["peak_mb"] for cost in costs if cost["peak_mb"] is not None]
         return ModelResult(
@@ -196,23 +195,9 @@ class Pool:
 
     def _intervals(self, model: str, names: Sequence[str]) -> dict[str, Estimate]:
         """Return sum over count of each column, with its interval over people."""
-        sums = np.column_stack([self._sums[model][name][self._asked] for name in names])
-        counts = np.column_stack([self._counts[model][name][self._asked] for name in names]).astype(
-            np.float64
-        )
-        distinct, of = np.unique(counts, axis=1, return_inverse=True)
-        width = len(names)
-        drawn = resampled_sums(np.hstack([sums, distinct]), self._run.rng("bootstrap"), RESAMPLES)
-        means = ratio(drawn[:, :width], drawn[:, width:][:, np.ravel(of)])
-        values = ratio(sums.sum(axis=0), counts.sum(axis=0))
-        people = np.count_nonzero(counts, axis=0)
-        ends = np.full((2, width), np.nan)
-        usable = ~np.isnan(means).all(axis=0)
-        ends[:, usable] = np.nanquantile(means[:, usable], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        return {
-            name: _estimate(values[at], ends[0, at], ends[1, at], int(people[at]))
-            for at, name in enumerate(names)
-        }
+        sums = {name: self._sums[model][name][self._asked] for name in names}
+        counts = {name: self._counts[model][name][self._asked].astype(np.float64) for name in names}
+        return pooled_intervals(sums, counts, rng=self._run.rng("bootstrap"), within=_ranges(names))
 
     def _errors(self, model: str) -> tuple[FloatArray, FloatArray, FloatArray] | None:
         """Return squared and absolute errors and their number by person, where the model predicts ratings."""
@@ -236,8 +221,8 @@ class Pool:
         }
 
     def comparisons(self, references: Iterable[str]) -> list[Comparison]:
-        """Return paired differences of the deciding metric and of RMSE, over people."""
-        found = []
+        """Return paired differences of the deciding metric and of RMSE, over people, corrected for their number."""
+        found: list[Comparison] = []
         for reference in references:
             others = [model for model in self._sums if model != reference]
             base, counts = (
@@ -265,14 +250,13 @@ class Pool:
                     if model != reference
                 }
                 found.append(Comparison(metric="rmse", reference=reference, models=gaps))
-        return found
+        return corrected(found)
 
 
-def _estimate(value: float, low: float, high: float, people: int) -> Estimate:
-    """Return a figure with its interval, without one where fewer than two people carry it."""
-    if people == 0:
-        return Estimate(None)
-    return Estimate(float(value), float(low), float(high)) if people > 1 else Estimate(float(value))
+def _ranges(names: Iterable[str]) -> dict[str, Within]:
+    """Return the ranges of the columns whose metric has one."""
+    spans = {name: span_of(name.rpartition("|")[2]) for name in names}
+    return {name: span for name, span in spans.items() if span is not None}
 
 
 def spread(rounds: Sequence[RoundResult], model: str, metric: str) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ from fuserec.errors import RequestError
 from fuserec.evaluation import provenance
 from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.candidates import EVERYTHING, Candidates
-from fuserec.evaluation.contenders import Choice, LineUp, assemble, entries
+from fuserec.evaluation.contenders import Choice, Entry, LineUp, Trial, assemble, entries
 from fuserec.evaluation.curves import Plotter
 from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
@@ -28,13 +28,14 @@ from fuserec.evaluation.leakage.notes import leak_notes, notes_of, told
 from fuserec.evaluation.measures.fairness import gap_comparisons
 from fuserec.evaluation.queries import kept
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
-from fuserec.evaluation.results import EvaluationResults, ModelResult
+from fuserec.evaluation.results import Comparison, EvaluationResults, ModelResult
 from fuserec.evaluation.stability import stability
 from fuserec.evaluation.yardstick import Columns, Yardstick, deciding
 
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset import Dataset
+    from fuserec.data.splits import Split
     from fuserec.evaluation.statistics import Estimate
     from fuserec.run import RunOptions
 
@@ -53,6 +54,7 @@ def evaluate(
     audit: AuditConfig | None = None,
     user_ids: bool = False,
     candidates: Candidates = EVERYTHING,
+    trials: Sequence[Trial] = (),
 ) -> EvaluationResults:
     """Measure fusions and their parts on held-out data.
 
@@ -80,6 +82,9 @@ def evaluate(
         Keep the ids of the users beside the values per query, so that a comparison can name them.
     candidates : Candidates
         What targets are ranked among: everything, or a sample with a warning in the notes.
+    trials : sequence of Trial
+        Other settings of a reranker, whose lists are measured too, and all of these by its aim; one fit serves
+        them all (:mod:`fuserec.evaluation.cost_curve`).
 
     Returns
     -------
@@ -97,7 +102,9 @@ def evaluate(
     """
     cuts, _ = deciding(ks)
     with tracked_evaluation(dataset, configs, split, run) as told:
-        asked = _Asked(split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates)
+        asked = _Asked(
+            split, tuple(models), cuts, reference, audit or AuditConfig(), user_ids, candidates, tuple(trials)
+        )
         results = _measured(dataset, configs, asked, told)
         tell(results, told)
     return results
@@ -114,6 +121,7 @@ class _Asked:
     audit: AuditConfig
     user_ids: bool
     candidates: Candidates
+    trials: tuple[Trial, ...]
 
 
 def _measured(
@@ -124,73 +132,109 @@ def _measured(
 ) -> EvaluationResults:
     """Do what :func:`evaluate` says."""
     found = entries(dataset, configs)
-    cuts, choice, candidates = asked.cuts, Choice.of(asked.models, found), asked.candidates
-    _, primary = deciding(cuts)
-    told([candidates.warning])
-    if asked.split.folds > 1:
-        if asked.audit != AuditConfig():
-            raise RequestError(
-                "an audit (groups, seeds, reasons, ...) is of one split: leave folds or it out"
-            )
-        return folded(
-            dataset,
-            found,
-            choice,
-            asked.split,
-            cuts=cuts,
+    choice = Choice.of(asked.models, found)
+    told([asked.candidates.warning])
+    if asked.split.folds == 1:
+        return _Evaluating(dataset, found, choice, asked, run).results()
+    if asked.audit != AuditConfig():
+        raise RequestError("an audit (groups, seeds, reasons, ...) is of one split: leave folds or it out")
+    return folded(
+        dataset,
+        found,
+        choice,
+        asked.split,
+        cuts=asked.cuts,
+        primary=deciding(asked.cuts)[1],
+        reference=asked.reference,
+        candidates=asked.candidates,
+        run=run,
+    )
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What all models have to show, by name: figures, values per query of accuracy, and errors of ratings."""
+
+    models: dict[str, ModelResult]
+    columns: dict[str, Columns]
+    ratings: dict[str, RatingErrors]
+
+
+@dataclass
+class _Evaluating:
+    """The evaluation of one split, step by step."""
+
+    dataset: Dataset
+    entries: Sequence[Entry]
+    choice: Choice
+    asked: _Asked
+    run: RunOptions
+
+    def results(self) -> EvaluationResults:
+        """Hold out, fit, score, measure."""
+        asked, run, dataset = self.asked, self.run, self.dataset
+        held = split_data(dataset, asked.split, run.seed)
+        facts = Audit.of(dataset, held, asked.audit)
+        leaked = leak_notes(dataset, held, [entry.config.features for entry in self.entries])
+        line_up = assemble(dataset, self.entries, self.choice, held, run, asked.trials)
+        outcomes = ranking_pass(line_up, max(asked.cuts), run, asked.candidates)
+        yardstick = Yardstick.of(held, asked.cuts, line_up.grounds[0].features, run, facts)
+        plotter = Plotter(yardstick, yardstick.main_k)
+        figures = self._figures(line_up, outcomes, yardstick, plotter)
+        suspicious: list[str] = []
+        if not asked.candidates.sampled:
+            suspicious = told(notes_of(too_good(outcomes, figures.models, line_up, yardstick)))
+        warned = [*([asked.candidates.warning] if asked.candidates.sampled else []), *leaked, *suspicious]
+        beside = (self._stability(held, outcomes, yardstick), explanations(line_up, outcomes, yardstick))
+        primary = deciding(asked.cuts)[1]
+        run.progress("figures and intervals", len(outcomes), len(outcomes))
+        return EvaluationResults(
+            dataset=provenance.dataset_facts(dataset),
+            split=provenance.split_facts(held, run.seed, asked.candidates),
+            models=_with(figures.models, beside),
             primary=primary,
-            reference=asked.reference,
-            candidates=candidates,
-            run=run,
+            comparisons=self._comparisons(line_up, figures, yardstick),
+            weights=provenance.weights(line_up),
+            sample=examples(dataset, line_up, outcomes, figures.columns, primary, run),
+            curves=plotter.of_people(),
+            made=provenance.today(),
+            configuration=provenance.configuration(self.entries, line_up, asked.cuts, run),
+            environment=provenance.environment(run),
+            notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
+            queries=kept(yardstick, figures.columns, figures.ratings, primary, user_ids=asked.user_ids),
         )
-    held = split_data(dataset, asked.split, run.seed)
-    facts = Audit.of(dataset, held, asked.audit)
-    warned = [candidates.warning] if candidates.sampled else []
-    warned += leak_notes(dataset, held, [entry.config.features for entry in found])
-    line_up = assemble(dataset, found, choice, held, run)
-    outcomes = ranking_pass(line_up, max(cuts), run, candidates)
-    yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run, facts)
-    ratings = ratings_of(line_up, yardstick)
-    plotter = Plotter(yardstick, yardstick.main_k)
-    results: dict[str, ModelResult] = {}
-    columns: dict[str, Columns] = {}
-    for done, (name, outcome) in enumerate(outcomes.items()):
-        run.check()
-        run.progress("figures and intervals", done, len(outcomes))
-        results[name], columns[name] = _result(name, outcome, line_up, yardstick, ratings.get(name))
-        results[name] = results[name].model_copy(update={"curves": plotter.of_model(outcome)})
-    if not candidates.sampled:
-        warned += told(notes_of(too_good(outcomes, results, line_up, yardstick)))
-    beside = (
-        stability(
-            outcomes,
-            lambda other: ranking_pass(
-                assemble(dataset, found, choice, held, other), max(cuts), other, candidates
-            ),
-            yardstick,
-        ),
-        explanations(line_up, outcomes, yardstick),
-    )
-    results = _with(results, beside)
-    references = tuple(name for name in outcomes if name in line_up.fusions or name == asked.reference)
-    compared = comparisons(columns, ratings, references, yardstick, primary)
-    compared += gap_comparisons(columns, references, yardstick)
-    run.progress("figures and intervals", len(outcomes), len(outcomes))
-    return EvaluationResults(
-        dataset=provenance.dataset_facts(dataset),
-        split=provenance.split_facts(held, run.seed, candidates),
-        models=results,
-        primary=primary,
-        comparisons=compared,
-        weights=provenance.weights(line_up),
-        sample=examples(dataset, line_up, outcomes, columns, primary, run),
-        curves=plotter.of_people(),
-        made=provenance.today(),
-        configuration=provenance.configuration(found, line_up, cuts, run),
-        environment=provenance.environment(run),
-        notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
-        queries=kept(yardstick, columns, ratings, primary, user_ids=asked.user_ids),
-    )
+
+    def _figures(
+        self, line_up: LineUp, outcomes: Mapping[str, Outcome], yardstick: Yardstick, plotter: Plotter
+    ) -> _Figures:
+        """Measure one model after the other."""
+        found = _Figures({}, {}, ratings_of(line_up, yardstick))
+        for done, (name, outcome) in enumerate(outcomes.items()):
+            self.run.check()
+            self.run.progress("figures and intervals", done, len(outcomes))
+            ratings = found.ratings.get(name)
+            result, found.columns[name] = _result(name, outcome, line_up, yardstick, ratings)
+            found.models[name] = result.model_copy(update={"curves": plotter.of_model(outcome)})
+        return found
+
+    def _stability(
+        self, held: Split, outcomes: Mapping[str, Outcome], yardstick: Yardstick
+    ) -> dict[str, dict[str, Estimate]]:
+        """Fit and score again with other seeds, where that is asked for."""
+
+        def again(other: RunOptions) -> dict[str, Outcome]:
+            line_up = assemble(self.dataset, self.entries, self.choice, held, other, self.asked.trials)
+            return ranking_pass(line_up, max(self.asked.cuts), other, self.asked.candidates)
+
+        return stability(outcomes, again, yardstick)
+
+    def _comparisons(self, line_up: LineUp, figures: _Figures, yardstick: Yardstick) -> list[Comparison]:
+        """Compare all models with every fusion, and with the reference that was named."""
+        names = figures.models
+        references = tuple(name for name in names if name == self.asked.reference or line_up.refers(name))
+        primary = deciding(self.asked.cuts)[1]
+        found = comparisons(figures.columns, figures.ratings, references, yardstick, primary)
+        return found + gap_comparisons(figures.columns, references, yardstick)
 
 
 def _with(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from fuserec.evaluation.results import EvaluationResults, ModelResult
+from fuserec.evaluation.results import WITHOUT_RERANK, EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.evaluation.texts import ENGLISH, Texts
 from fuserec.metrics import definition, name_and_k
 
-EVERYTHING_COMPETES = "Every item of the catalogue competes, less those the user already had."
-
 SPLITS = {
     "last-out": "Each user's last item is the one to find, the one before it chose the settings, and models "
-    f"learnt from the rest. {EVERYTHING_COMPETES}",
+    "learnt from the rest.",
     "temporal": "One moment cuts training from test for everybody: nothing later was known to a model.",
     "random": "A random share of each user's interactions was held out, whatever its time.",
     "users": "Some users were held out altogether; part of their history is given, the rest is to be found.",
@@ -39,15 +37,6 @@ COARSE = frozenset(
     {"novelty", "category_entropy", "exposure_entropy", "average_popularity", "popularity_lift"}
 )
 """Metrics whose first two decimals say enough."""
-
-
-def protocol(results: EvaluationResults) -> str:
-    """Say how the data were split, and what targets competed with."""
-    text = SPLITS.get(str(results.split.get("kind")), "")
-    if "candidates" not in results.split:
-        return text
-    drawn = results.split["candidates"]
-    return f"{text.replace(EVERYTHING_COMPETES, '').strip()} Targets competed with a sample of items alone ({drawn})."
 
 
 def segment_title(name: str, texts: Texts = ENGLISH) -> str:
@@ -232,6 +221,7 @@ def summary(results: EvaluationResults, texts: Texts = ENGLISH) -> list[str]:
         return [texts("nothing_found")]
     model, metric = results.models[name], primary_of(results)
     lines = [_headline(results, name, metric, texts), _against_next(results, name, metric, texts)]
+    lines.append(_reranked(results, name, metric, texts))
     lines += [
         _reached(model, texts, bool(results.rounds)),
         _weakest(model, metric, texts),
@@ -259,7 +249,8 @@ def _headline(results: EvaluationResults, name: str, metric: str, texts: Texts) 
 
 def _against_next(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
     """Say how the leading model compares with the best of the others."""
-    rest = {other: model for other, model in results.models.items() if other != name}
+    plain = f"{name}{WITHOUT_RERANK}"
+    rest = {other: model for other, model in results.models.items() if other not in (name, plain)}
     other = results.model_copy(update={"models": rest}).best(metric)
     found = versus(results, name, other) if other else None
     if other is None or found is None or found.difference is None:
@@ -267,6 +258,14 @@ def _against_next(results: EvaluationResults, name: str, metric: str, texts: Tex
     replayed = results.split.get("kind") == "replay"
     rival = other if replayed else texts("said.rival", other=other)
     return texts("said.against", rival=rival, verdict=verdict(metric, found, texts))
+
+
+def _reranked(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
+    """Say what the rerankers of a model cost, where it has any."""
+    found = versus(results, name, f"{name}{WITHOUT_RERANK}")
+    if found is None or found.difference is None:
+        return ""
+    return texts("said.reranked", metric=metric_title(metric, texts), verdict=verdict(metric, found, texts))
 
 
 def _reached(model: ModelResult, texts: Texts, rounds: bool = False) -> str:
@@ -318,3 +317,11 @@ def _catalogue(model: ModelResult, texts: Texts) -> str:
             share = figure(metric, estimate.value)
             return texts("catalogue", k=name_and_k(metric)[1], share=share)
     return ""
+
+
+def compared(metric: str, gap: Difference | None) -> tuple[str, str, str]:
+    """Return a difference, its interval and its p-value in words; nothing where there is none."""
+    if gap is None or gap.difference is None or gap.low is None or gap.high is None:
+        return "", "", ""
+    low, high = (f"{'+' if end >= 0 else '−'}{figure(metric, abs(end))}" for end in (gap.low, gap.high))
+    return signed(metric, gap), f"{low} to {high}", "" if gap.p is None else f"{gap.p:.3f}"

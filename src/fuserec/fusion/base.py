@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -47,6 +47,9 @@ class Fusion(Scorer):
     decisions: tuple[str, ...] = ()
     """What the fit decided about its parts, in sentences; empty for a model that was loaded."""
 
+    when_taught: Callable[[Fusion, Holdout], None] | None = None
+    """Called in a fit when validation has taught the fusion and its parts have not yet seen it."""
+
     Config = FusionConfig
     capabilities: ClassVar[Capabilities] = Capabilities(
         answers=frozenset({"history", "text", "anyone"}), update="folded", evidence="attributed"
@@ -83,6 +86,9 @@ class Fusion(Scorer):
         self.parts = spending.fit(self.parts, held.train, features, patient)
         self._teach(held, patient, spending.learning(self.config, self.parts, held))
         self._drop_unused(spending)
+        if self.when_taught is not None:
+            self._fitted = True  # it answers now; the refit makes its parts better
+            self.when_taught(self, held)
         self.parts = spending.refit(self.parts, train, features, patient)
         self._set_items(train, run)
         self.decisions = tuple(spending.said)

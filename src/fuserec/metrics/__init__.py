@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from fuserec.errors import RequestError, nearest
 from fuserec.metrics import (
+    aims,
     beyond,
     calibration,
     concentration,
@@ -49,6 +50,7 @@ DEFINITIONS: dict[str, Definition] = (
     | ethics.DEFINITIONS
     | stability.DEFINITIONS
     | text.DEFINITIONS
+    | aims.DEFINITIONS
 )
 """Every metric by the name that results carry before the ``@``, in the order of tables."""
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fuserec.errors import DataError, RequestError
 from fuserec.metrics.definitions import Definition
 from fuserec.metrics.grouping import group_sums
+from fuserec.metrics.targets import chance_within, mean_discount
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,7 +44,12 @@ def popularity_propensities(
 
 
 def weighted_recall(
-    rank: npt.ArrayLike, propensity: npt.ArrayLike, query: npt.ArrayLike, n_queries: int, k: int
+    rank: npt.ArrayLike,
+    propensity: npt.ArrayLike,
+    query: npt.ArrayLike,
+    n_queries: int,
+    k: int,
+    tied: npt.ArrayLike | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return what each user adds to sum(w · found) and to sum(w), w = 1 / propensity: float64 (n_queries,) each.
 
@@ -58,6 +64,9 @@ def weighted_recall(
         In (0, 1]; NaN where it is not known: the target takes no part.
     query : int (n_targets,)
         Whose target it is.
+    n_queries, k : int
+    tied : int (n_targets,), optional
+        How many candidates have the target's score, as for :func:`~fuserec.metrics.targets.chance_within`.
 
     Examples
     --------
@@ -67,12 +76,18 @@ def weighted_recall(
     >>> (above / below).tolist()
     [0.2]
     """
-    ranks, weight, who = _checked(rank, propensity, query, k)
-    return group_sums(weight * (ranks <= k), who, n_queries), group_sums(weight, who, n_queries)
+    known, weight, who = _checked(propensity, query, k)
+    found = chance_within(rank, k, tied)[known]
+    return group_sums(weight * found, who, n_queries), group_sums(weight, who, n_queries)
 
 
 def weighted_ndcg(
-    rank: npt.ArrayLike, propensity: npt.ArrayLike, query: npt.ArrayLike, n_queries: int, k: int
+    rank: npt.ArrayLike,
+    propensity: npt.ArrayLike,
+    query: npt.ArrayLike,
+    n_queries: int,
+    k: int,
+    tied: npt.ArrayLike | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return each user's weighted discounted gain within k, and that of their best list: float64 (n_queries,) each.
 
@@ -87,8 +102,8 @@ def weighted_ndcg(
     >>> (above / below).round(5).tolist()
     [0.76091]
     """
-    ranks, weight, who = _checked(rank, propensity, query, k)
-    gains = np.where(ranks <= k, weight / np.log2(1 + ranks), 0.0)
+    known, weight, who = _checked(propensity, query, k)
+    gains = weight * mean_discount(rank, k, tied)[known]
     order = np.lexsort((-weight, who))
     starts = np.concatenate(([0], np.cumsum(np.bincount(who, minlength=n_queries))))
     place = np.empty(who.size, np.int64)
@@ -98,17 +113,16 @@ def weighted_ndcg(
 
 
 def _checked(
-    rank: npt.ArrayLike, propensity: npt.ArrayLike, query: npt.ArrayLike, k: int
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
-    """Return ranks, weights and queries of the targets whose propensity is known."""
+    propensity: npt.ArrayLike, query: npt.ArrayLike, k: int
+) -> tuple[npt.NDArray[np.bool_], FloatArray, npt.NDArray[np.int64]]:
+    """Return which propensities are known, and the weights and queries of those targets."""
     if k < 1:
         raise RequestError(f"a metric at k needs k of at least 1, got {k}")
     chance = np.asarray(propensity, np.float64)
     known = ~np.isnan(chance)
     if ((chance[known] <= 0) | (chance[known] > 1)).any():
         raise DataError("propensities are chances above 0 and up to 1: clip them with a floor")
-    weight = 1 / chance[known]
-    return np.asarray(rank, np.float64)[known], weight, np.asarray(query, np.int64)[known]
+    return known, 1 / chance[known], np.asarray(query, np.int64)[known]
 
 
 DEFINITIONS: dict[str, Definition] = {

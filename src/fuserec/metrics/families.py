@@ -102,8 +102,8 @@ def list_columns(
 ) -> tuple[Columns, dict[str, float]]:
     """Return every metric over lists that can be had.
 
-    Memory beside the result (8 · n · metrics · ks bytes): a history's category shares, one row of scratch a thread,
-    and 8 · n_items bytes of exposure.
+    Memory beside the result (8 · n · metrics · ks bytes): the category shares of the histories, one row of scratch a
+    thread, and 8 · n_items bytes of exposure.
 
     Returns
     -------

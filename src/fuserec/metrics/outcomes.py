@@ -8,17 +8,24 @@ import numpy.typing as npt
 from fuserec.errors import DataError, RequestError
 from fuserec.metrics.definitions import INFINITE, Definition
 from fuserec.metrics.grouping import group_sums, ratio
+from fuserec.metrics.targets import chance_within
 
 FloatArray = npt.NDArray[np.float64]
 
 
 def outcome_rate(
-    rank: npt.ArrayLike, counts: npt.ArrayLike, query: npt.ArrayLike, n_queries: int, k: int
+    rank: npt.ArrayLike,
+    counts: npt.ArrayLike,
+    query: npt.ArrayLike,
+    n_queries: int,
+    k: int,
+    tied: npt.ArrayLike | None = None,
 ) -> FloatArray:
     """Share of a user's targets of one kind (bool ``counts``) within the first k: float64 (n_queries,).
 
     0 to 1, higher is better; NaN for a user without such a target. With purchases it is the share of purchases that
-    the list would have led to. Recall (Manning, Raghavan, Schütze 2008, section 8.4) over those targets.
+    the list would have led to. Recall (Manning, Raghavan, Schütze 2008, section 8.4) over those targets. ``tied`` as
+    for :func:`~fuserec.metrics.targets.chance_within`.
 
     Examples
     --------
@@ -29,12 +36,17 @@ def outcome_rate(
     """
     ranks, kind, who = _aligned(rank, counts, query, k)
     wanted = kind.astype(bool)
-    found = group_sums(wanted & (ranks <= k), who, n_queries)
+    found = group_sums(wanted * chance_within(ranks, k, tied), who, n_queries)
     return ratio(found, group_sums(wanted, who, n_queries))
 
 
 def worth(
-    rank: npt.ArrayLike, value: npt.ArrayLike, query: npt.ArrayLike, n_queries: int, k: int
+    rank: npt.ArrayLike,
+    value: npt.ArrayLike,
+    query: npt.ArrayLike,
+    n_queries: int,
+    k: int,
+    tied: npt.ArrayLike | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Return what a user's targets within the first k are worth, and all of them: float64 (n_queries,) each.
 
@@ -51,7 +63,7 @@ def worth(
     ranks, values, who = _aligned(rank, value, query, k)
     known = ~np.isnan(values)
     worthy = np.where(known, values, 0.0)
-    found = group_sums(worthy * (ranks <= k), who, n_queries)
+    found = group_sums(worthy * chance_within(ranks, k, tied), who, n_queries)
     any_known = group_sums(known, who, n_queries) > 0
     return np.where(any_known, found, np.nan), group_sums(worthy, who, n_queries)
 

@@ -75,8 +75,10 @@ class Space:
             return vectors
         lengths = np.sqrt(_squared_norms(vectors))
         scale = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-        if sp.issparse(vectors):
-            unit = sp.csr_array(vectors.astype(np.float32))
+        sparse: bool = sp.issparse(vectors)
+        unit: Any
+        if sparse:
+            unit = sp.csr_array(vectors, dtype=np.float32, copy=True)
             unit.data = (unit.data * np.repeat(scale, np.diff(unit.indptr))).astype(np.float32)
             unit.eliminate_zeros()
         else:

@@ -99,7 +99,8 @@ class Ties:
 
     def reach(self, k: npt.ArrayLike) -> IntArray:
         """Return how many of the places that tied candidates share are within the first k: 0 to size."""
-        return np.clip(np.asarray(k, np.int64) - self.above, 0, self.size)
+        reached: IntArray = np.clip(np.asarray(k, np.int64) - self.above, 0, self.size)
+        return reached
 
     def mean(self, prefix: FloatArray, k: npt.ArrayLike) -> FloatArray:
         """Average a value of places over those that each target may take, 0 beyond the first k.
@@ -108,7 +109,8 @@ class Ties:
         """
         last = len(prefix) - 1
         ends = np.minimum(self.above + self.reach(k), last)
-        return (prefix[ends] - prefix[np.minimum(self.above, ends)]) / self.size
+        mean: FloatArray = (prefix[ends] - prefix[np.minimum(self.above, ends)]) / self.size
+        return mean
 
 
 def target_ranks(
@@ -174,6 +176,53 @@ def target_ranks(
     position = np.arange(len(rank)) - bounds[query] + 1
     gains = None if gain is None else _gains(gain, len(rank))[order]
     return TargetRanks(query, _spread_ties(query, rank), position, relevant, candidates, size, above, gains)
+
+
+def chance_within(rank: npt.ArrayLike, k: int, tied: npt.ArrayLike | None = None) -> FloatArray:
+    """Return the chance that each target is within the first k: float64 (n_targets,).
+
+    Parameters
+    ----------
+    rank : float (n_targets,)
+        1-based mean ranks, infinite where a target is in no list.
+    k : int
+    tied : int (n_targets,), optional
+        How many candidates have the target's score, itself among them: all their orders are as likely. Without it a
+        mean rank is taken as it is.
+
+    Examples
+    --------
+    Three candidates share the places 1 to 3: a target among them is within the first 2 in two orders of three.
+
+    >>> chance_within([2, 5], 2, [3, 1]).round(5).tolist()
+    [0.66667, 0.0]
+    """
+    ranks = np.asarray(rank, np.float64)
+    if tied is None:
+        return (ranks <= k).astype(np.float64)
+    size = np.asarray(tied, np.float64)
+    found: FloatArray = np.clip(k - (ranks - (size + 1) / 2), 0, size) / size
+    return found
+
+
+def mean_discount(rank: npt.ArrayLike, k: int, tied: npt.ArrayLike | None = None) -> FloatArray:
+    """Return 1 / log2(1 + rank) of each target, 0 beyond the first k, averaged over the orders of its tie.
+
+    Parameters as for :func:`chance_within`.
+
+    Examples
+    --------
+    >>> mean_discount([1.5, 3], 3, [2, 1]).round(5).tolist()  # (1 + 0.63093) / 2, and 1 / 2
+    [0.81546, 0.5]
+    """
+    ranks = np.asarray(rank, np.float64)
+    if tied is None:
+        return np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0)
+    size = np.asarray(tied, np.float64)
+    sums = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))))
+    above = np.minimum(ranks - (size + 1) / 2, k).astype(np.int64)
+    found: FloatArray = (sums[np.minimum(above + size, k).astype(np.int64)] - sums[above]) / size
+    return found
 
 
 def _sizes(rank: FloatArray, tied: npt.NDArray[np.integer]) -> IntArray:

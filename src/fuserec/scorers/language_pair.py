@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from copy import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -130,8 +130,11 @@ class LanguagePair(Scorer):
         return self._model.threshold
 
     @property
-    def facts(self) -> dict[str, float]:
-        """What was seen on held-out events: how many pairs, and the share judged right at the threshold."""
+    def facts(self) -> dict[str, Any]:
+        """What was seen on held-out events: how many pairs, and the share judged right at the threshold.
+
+        And what was done for want of labels: texts rewritten, rounds of self-training.
+        """
         self.require_fitted()
         return dict(self._model.facts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -39,6 +40,11 @@ class Objective:
             Where there is no such metric, with the nearest that is.
         """
         known = [*(f"{name}@10" for name in AT_K), *WHOLE]
+        if re.search(r"[-+*/,()<>\s]", text.strip()):
+            raise ConfigError(
+                f"objective {' '.join(text.split())[:80]!r}: parts are tuned by one ranking metric; sums, limits and "
+                "several aims are for lists: tune_lists, which `fuserec tune` calls for them"
+            )
         try:
             metric, k = name_and_k(text.strip().lower())
         except RequestError as error:

@@ -14,6 +14,27 @@ if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
 
 
+def config_text(config: RecommenderConfig, lines: list[str]) -> str:
+    """Return a configuration as TOML with comments at its head."""
+    values = config.model_dump(mode="json", exclude_defaults=True, exclude={"parts"})
+    # an empty table would let the data choose the parts again
+    values["parts"] = config.parts
+    return "\n".join([*(f"# {line}".rstrip() for line in lines), "", toml(values)])
+
+
+def write_config(path: Path | str, config: RecommenderConfig, lines: list[str]) -> None:
+    """Write a configuration with comments at its head; an existing file is replaced as a whole."""
+    path, text = Path(path), config_text(config, lines)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class PartResult:
     """What was found for one part.
@@ -79,10 +100,7 @@ class TuneResult:
 
     def to_toml(self) -> str:
         """Return the configuration as TOML; its comments say where it comes from."""
-        values = self.config.model_dump(mode="json", exclude_defaults=True, exclude={"parts"})
-        # an empty table would let the data choose the parts again
-        values["parts"] = self.config.parts
-        return "\n".join([*(f"# {line}".rstrip() for line in self.lines()), "", toml(values)])
+        return config_text(self.config, self.lines())
 
     def lines(self) -> list[str]:
         """Return in words what was done."""
@@ -108,15 +126,7 @@ class TuneResult:
 
     def save(self, path: Path | str) -> None:
         """Write the configuration; an existing file is replaced as a whole."""
-        path, text = Path(path), self.to_toml()
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        write_config(path, self.config, self.lines())
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON has it."""

@@ -89,7 +89,11 @@ def _first_line(error: Exception) -> str:
 
 
 def open_study(
-    kept: optuna.storages.BaseStorage, part: str, grounds: Mapping[str, Any], path: Path | None
+    kept: optuna.storages.BaseStorage,
+    part: str,
+    grounds: Mapping[str, Any],
+    path: Path | None,
+    goals: int = 1,
 ) -> optuna.Study:
     """Return the study of a part, a new one or the one that the file holds.
 
@@ -101,6 +105,8 @@ def open_study(
         What its values depend on, as JSON: by the words that the error calls it.
     path : Path or None
         Of the file, for the error.
+    goals : int
+        How many values each trial has, all of them raised.
 
     Raises
     ------
@@ -112,7 +118,7 @@ def open_study(
     study = optuna.create_study(
         storage=kept,
         study_name=part,
-        direction="maximize",
+        directions=["maximize"] * goals,
         load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fuserec.config import RecommenderConfig, create_parts, default_parts
 from fuserec.data.splits import SplitConfig
 from fuserec.errors import ConfigError, nearest
+from fuserec.rerank import RERANKERS
 from fuserec.run import CancelledError, RunOptions
 from fuserec.tracked import parameters
 from fuserec.tracking.session import tracked
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from fuserec.scorers.base import Scorer
 
 log = logging.getLogger("fuserec")
+
+ON_LISTS = frozenset({*RERANKERS, "control", "fusion"})
+"""Tables of ranges that a tuning of lists reads."""
 
 TRIALS = 25
 """Trials of each part where neither a number nor a time is given."""
@@ -162,6 +166,8 @@ class _Plan:
     def check(self, spaces: Mapping[str, Mapping[str, Any]]) -> None:
         """Refuse a table of ranges of a part that is none."""
         for name, table in spaces.items():
+            if name in ON_LISTS and name not in self.bases:  # of a tuning of lists
+                continue
             if name not in self.bases:
                 known = ", ".join(self.bases)
                 raise ConfigError(

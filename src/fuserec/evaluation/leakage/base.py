@@ -41,7 +41,9 @@ class Leak:
     @property
     def note(self) -> str:
         """The message as results say it."""
-        return f"{'Leak' if self.level == 'leak' else 'Look at this'} ({self.check}): {self.message}."
+        if self.level == "leak":
+            return f"Leak ({self.check}): {self.message}."
+        return f"Look at this ({self.check}): {self.message}."
 
 
 def stages(held: Split) -> Iterator[tuple[str, Holdout]]:

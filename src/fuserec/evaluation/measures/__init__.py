@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fuserec.evaluation.measures.aims import aims
 from fuserec.evaluation.measures.base import Measured
 from fuserec.evaluation.measures.ethics import ethics
 from fuserec.evaluation.measures.fairness import fairness
@@ -30,6 +31,7 @@ MEASURES: tuple[Callable[[Outcome, Yardstick], Measured], ...] = (
     fairness,
     information,
     ethics,
+    aims,
 )
 """All families, in the order of tables."""
 

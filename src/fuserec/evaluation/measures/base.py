@@ -38,4 +38,4 @@ class Measured:
 def found_ranks(outcome: Outcome, yardstick: Yardstick) -> TargetRanks:
     """Return the ranks of all targets, infinite where a model has no score for one: it is in no list."""
     ranks = np.where(outcome.answered, outcome.ranks, np.inf)
-    return target_ranks(yardstick.test.indptr, ranks, outcome.n_candidates)
+    return target_ranks(yardstick.test.indptr, ranks, outcome.n_candidates, outcome.tied)

@@ -25,7 +25,7 @@ def debiased(outcome: Outcome, yardstick: Yardstick) -> Measured:
     ranks, chance = _ranks(outcome), yardstick.audit.propensity
     whole = {}
     for name, metric in (("ips_recall", weighted_recall), ("ips_ndcg", weighted_ndcg)):
-        above, below = metric(ranks, chance, test.rows, len(test), k)
+        above, below = metric(ranks, chance, test.rows, len(test), k, outcome.tied)
         whole[f"{name}@{k}"] = ratio_interval(above, below, rng=yardstick.rng())
     return Measured(whole=whole)
 
@@ -41,12 +41,14 @@ def outcomes(outcome: Outcome, yardstick: Yardstick) -> Measured:
             wanted = [facts.kinds[kind] for kind in kinds if kind in facts.kinds]
             if wanted:
                 columns[f"{name}@{k}"] = outcome_rate(
-                    ranks, np.logical_or.reduce(wanted), test.rows, len(test), k
+                    ranks, np.logical_or.reduce(wanted), test.rows, len(test), k, outcome.tied
                 )
         if facts.later is not None and facts.later.any():
-            columns[f"retention@{k}"] = outcome_rate(ranks, facts.later, test.rows, len(test), k)
+            columns[f"retention@{k}"] = outcome_rate(
+                ranks, facts.later, test.rows, len(test), k, outcome.tied
+            )
         if facts.worth is not None:
-            found, total = worth(ranks, facts.worth, test.rows, len(test), k)
+            found, total = worth(ranks, facts.worth, test.rows, len(test), k, outcome.tied)
             columns[f"worth@{k}"] = found
             if (total >= 0).all():
                 share = ratio_interval(np.nan_to_num(found), total, rng=yardstick.rng())

@@ -11,8 +11,7 @@ from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.plots import shares
 from fuserec.evaluation.tables import ranked, table
-from fuserec.evaluation.texts import base_name
-from fuserec.metrics import DEFINITIONS
+from fuserec.metrics import DEFINITIONS, base_name
 
 
 def weights(page: Page) -> Html | None:
@@ -107,10 +106,14 @@ def split_kind(page: Page) -> str:
 
 
 def split_text(page: Page) -> str:
-    """Return what a known split does, in a sentence or two."""
-    kind = split_kind(page)
-    told = page.texts.name("split", kind)
-    return wording.SPLITS.get(kind, "") if told == kind else told
+    """Return what a known split does, and what targets competed with."""
+    kind, texts = split_kind(page), page.texts
+    named = texts.name("split", kind)
+    told = wording.SPLITS.get(kind, "") if named == kind else named
+    candidates = page.results.split.get("candidates")
+    if candidates is not None:
+        return told + texts("sentence_join") * bool(told) + texts("about.sampled", candidates=candidates)
+    return told and told + texts("sentence_join") + texts("about.everything")
 
 
 def _fact(value: Any) -> str:

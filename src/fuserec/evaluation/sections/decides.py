@@ -25,15 +25,13 @@ EXTRAS = {
 
 def extra(found: Difference, kind: str) -> float | None:
     """Return a further figure of a difference, where it has it."""
-    value = getattr(found, EXTRAS[kind], None)
-    return float(value) if isinstance(value, int | float) else None
+    value = getattr(found, EXTRAS[kind])
+    return None if value is None else float(value)
 
 
-def verdict(page: Page, metric: str, found: Difference) -> str:
+def verdict(metric: str, found: Difference) -> str:
     """Return whether a model is ``better``, ``worse``, merely ``differs``, or is within ``chance``."""
-    adjusted = extra(found, "adjusted")
-    sure = wording.clear(found) and (adjusted is None or adjusted < 1 - page.results.level + 1e-12)
-    if not sure or found.difference is None:
+    if found.difference is None or not wording.clear(found):
         return "chance"
     better = definition(metric).better
     if better == "neither":
@@ -70,7 +68,7 @@ def _note(page: Page, name: str, lead: str) -> str:
     if found is None or found.difference is None:
         return ""
     change = page.signed(page.primary, found)
-    if verdict(page, page.primary, found) == "chance":
+    if verdict(page.primary, found) == "chance":
         return page.texts("chance_note", change=change)
     return change
 
@@ -124,7 +122,7 @@ def _cells(page: Page, metric: str, found: Difference, kinds: list[str]) -> list
         for end in (found.low, found.high)
         if end is not None
     ]
-    said = verdict(page, metric, found)
+    said = verdict(metric, found)
     values = [
         page.signed(metric, found),
         " … ".join(ends) or "–",

@@ -9,8 +9,7 @@ from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.sections.decides import MARKS, verdict
 from fuserec.evaluation.tables import NOTHING, cell, framed, ranked
-from fuserec.evaluation.texts import base_name
-from fuserec.metrics import DEFINITIONS, definition, name_and_k
+from fuserec.metrics import DEFINITIONS, base_name, definition, name_and_k
 
 OPEN = frozenset({"accuracy", "rating", "probability", "beyond"})
 """Families that are not folded."""
@@ -130,7 +129,7 @@ def _mark(page: Page, metric: str, model: str) -> Html | None:
     found = wording.versus_on(page.results, metric, model, page.lead)
     if found is None or found.difference is None:
         return None
-    kind = verdict(page, metric, found)
+    kind = verdict(metric, found)
     told = page.texts(f"mark.{kind}", lead=page.lead)
     return element(
         "span",

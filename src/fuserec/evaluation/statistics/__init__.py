@@ -1,6 +1,7 @@
 """How sure a figure is, and whether two models differ.
 
-``confidence.py`` has the intervals of means, ratios and paired differences, ``paired.py`` the paired tests between
+``confidence.py`` has the intervals of means, ratios and paired differences, ``pooled.py`` those of means over several
+answers of each person, ``paired.py`` the paired tests between
 models, ``signflip.py`` the permutation distribution behind them, ``resampling.py`` the bootstrap, ``multiple.py`` the
 correction for many comparisons. NaN means "no value for this user" and is left out; a segment is the same column
 with NaN outside the segment.
@@ -17,6 +18,7 @@ from fuserec.evaluation.statistics.paired import (
     paired_ratio_difference,
     unpaired_difference,
 )
+from fuserec.evaluation.statistics.pooled import pooled_intervals
 from fuserec.evaluation.statistics.resampling import resampled_sums
 from fuserec.evaluation.statistics.signflip import sign_flip_p
 from fuserec.evaluation.statistics.values import Difference, Estimate
@@ -32,6 +34,7 @@ __all__ = [
     "paired_difference",
     "paired_differences",
     "paired_ratio_difference",
+    "pooled_intervals",
     "ratio_interval",
     "resampled_sums",
     "sign_flip_p",

@@ -156,7 +156,10 @@ def ratio_ends(
     parts: FloatArray, function: Ratios, drawn: Studentised | None, level: float
 ) -> tuple[float, float]:
     """Return the interval of a function of the means of parts (n, n_columns), n at least 2."""
-    ends = np.full(2, np.nan) if drawn is None else drawn.ends(level)[:, 0]
+    ends = np.full(2, np.nan)
+    if drawn is not None:
+        alone = function.signs == (1.0,) and drawn.values[0, 0] > 0 and not (parts < 0).any()
+        ends = (drawn.ends_of_log(level) if alone else drawn.ends(level))[:, 0]
     if not np.isfinite(ends).all():
         return abc_ratios(parts, function, level)
     return float(ends[0]), float(ends[1])
@@ -187,14 +190,14 @@ def difference_ends(d: FloatArray, within: Within | None, level: float) -> tuple
     level : float
     """
     wide = None if within is None else within[1] - within[0]
-    if wide is None or not _inside(d, (-wide, wide)):
+    if wide is None or not inside(d, (-wide, wide)):
         return None
     n = d.size
     gain, loss = np.maximum(d, 0) / wide, np.maximum(-d, 0) / wide
     up, down, ups, downs = gain.mean(), loss.mean(), gain.std(), loss.std()
     together = -up * down / (ups * downs) if ups > 0 and downs > 0 else 0.0  # no user does both
-    least_up, most_up = _score(up, ups, n, level)
-    least_down, most_down = _score(down, downs, n, level)
+    least_up, most_up = score_ends(up, ups, n, level)
+    least_down, most_down = score_ends(down, downs, n, level)
     low = up - down - _joined(up - least_up, most_down - down, together)
     high = up - down + _joined(most_up - up, down - least_down, together)
     return float(wide * low), float(wide * high)
@@ -212,14 +215,14 @@ def _estimate(x: FloatArray, within: Within | None, level: float) -> Estimate:
     value = float(x.mean())
     if x.size == 1:
         return Estimate(value)
-    if within is None or not _inside(x, within):
+    if within is None or not inside(x, within):
         return Estimate(value)
     wide = within[1] - within[0]
-    low, high = _score((value - within[0]) / wide, float(x.std()) / wide, x.size, level)
+    low, high = score_ends((value - within[0]) / wide, float(x.std()) / wide, x.size, level)
     return Estimate(value, within[0] + wide * low, within[0] + wide * high)
 
 
-def _score(mean: float, deviation: float, n: int, level: float) -> tuple[float, float]:
+def score_ends(mean: float, deviation: float, n: int, level: float) -> tuple[float, float]:
     """Return the score interval of a mean of n values between 0 and 1."""
     at_an_end = mean * (1 - mean) <= 0
     if deviation <= 1e-12 and not at_an_end:
@@ -230,7 +233,7 @@ def _score(mean: float, deviation: float, n: int, level: float) -> tuple[float, 
     return max(0.0, float((middle - half) / (1 + r))), min(1.0, float((middle + half) / (1 + r)))
 
 
-def _inside(x: FloatArray, within: Within) -> bool:
+def inside(x: FloatArray, within: Within) -> bool:
     """Return whether all values lie in the range, rounding aside."""
     slack = SLACK * (within[1] - within[0])
     return bool(x.min() >= within[0] - slack and x.max() <= within[1] + slack)

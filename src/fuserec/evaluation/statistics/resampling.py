@@ -82,7 +82,8 @@ class Studentised:
         rounding = 1e-12 * np.abs(self.values[0])
         t = np.where(np.abs(away) <= rounding, 0.0, np.copysign(np.inf, away))
         usable = np.nan_to_num(self.errors[1:]) > rounding
-        return np.divide(away, self.errors[1:], out=t, where=usable)
+        found: FloatArray = np.divide(away, self.errors[1:], out=t, where=usable)
+        return found
 
     def p(self) -> FloatArray:
         """Return the two-sided p-value of "the figure is 0", float64 (n_columns,): at least 1 / (n_resamples + 1)."""
@@ -104,6 +105,18 @@ class Studentised:
                     self.values[0] - drawn[tail] * self.errors[0],
                 ]
             )
+
+    def ends_of_log(self, level: float) -> FloatArray:
+        """Return the ends of an interval of a positive figure, as :meth:`ends` does, symmetric on the scale of its log.
+
+        Symmetric studentised intervals are off by an order of n less than those with equal tails (Hall 1988), and the
+        log takes away most of the skewness that sums of squared errors have.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = Studentised(np.log(self.values), self.errors / self.values)
+            away = np.sort(np.abs(logs._t()), axis=0)
+            reach = away[round(len(away) * level)] * logs.errors[0]
+            return np.stack([np.exp(logs.values[0] - reach), np.exp(logs.values[0] + reach)])
 
 
 def studentised_means(columns: FloatArray, rng: np.random.Generator, n_resamples: int) -> Studentised:

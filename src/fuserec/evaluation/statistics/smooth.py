@@ -89,8 +89,9 @@ def _stretched(acceleration: float, start: float, n: int, level: float) -> Float
 
 def _acceleration(influence: FloatArray) -> float:
     """Return a sixth of the skewness of a mean of these values."""
-    squares = influence * influence
-    return float(squares @ influence) / (6 * float(squares.sum()) ** 1.5)
+    scaled = influence / np.abs(influence).max()  # cubes of small numbers would vanish
+    squares = scaled * scaled
+    return float(squares @ scaled / (6 * squares.sum() ** 1.5))
 
 
 def abc_mean(x: FloatArray, level: float) -> tuple[float, float]:

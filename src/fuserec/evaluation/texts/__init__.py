@@ -9,11 +9,11 @@ from datetime import date
 from typing import get_args
 
 from fuserec.errors import RequestError, nearest
-from fuserec.evaluation.texts import chinese, chinese_metrics, english
-from fuserec.metrics import definition, name_and_k
+from fuserec.evaluation.texts import chinese, chinese_metrics, chinese_notes, english
+from fuserec.metrics import base_name, definition, name_and_k
 from fuserec.reasons import Language
 
-__all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "Texts", "base_name", "texts_in"]
+__all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "Texts", "texts_in"]
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 _ENGLISH_WITHOUT_K = " (0 beyond the first {k})"
@@ -58,7 +58,7 @@ class Texts:
 
     def title(self, metric: str) -> str:
         """Return a metric's title without its k."""
-        told, (_, column) = self.metrics.get(base_name(metric)), _parted(metric)
+        told, column = self.metrics.get(base_name(metric)), name_and_k(metric)[0].partition(":")[2]
         if told is None:
             return definition(metric).title
         return self("by_column", title=told[0], column=column) if column else told[0]
@@ -81,7 +81,7 @@ class Texts:
             parts = [re.escape(part) for part in told.split("{}")]
             found = re.fullmatch("(.+?)".join(parts), note, re.DOTALL)
             if found is not None:
-                return here.format(*found.groups())
+                return here.format(*(self.note(part) for part in found.groups()))
         return note
 
     def percent(self, text: str) -> str:
@@ -98,20 +98,14 @@ class Texts:
         return self("date", day=found.day, month=month, number=found.month, year=found.year)
 
 
-def base_name(metric: str) -> str:
-    """Return the name that a metric is defined under: without its k and the column that it is measured by."""
-    return _parted(metric)[0]
-
-
-def _parted(metric: str) -> tuple[str, str]:
-    """Return the name that a metric is defined under, and the column that it is measured by, if any."""
-    name, _, column = name_and_k(metric)[0].partition(":")
-    return name, column
-
-
 ENGLISH = Texts("en", english.TEXTS, english.NAMES)
 CHINESE = Texts(
-    "zh", chinese.TEXTS, chinese.NAMES, chinese_metrics.METRICS, chinese.NOTES, chinese_metrics.WITHOUT_K
+    "zh",
+    chinese.TEXTS,
+    chinese.NAMES,
+    chinese_metrics.METRICS,
+    chinese_notes.NOTES,
+    chinese_metrics.WITHOUT_K,
 )
 
 

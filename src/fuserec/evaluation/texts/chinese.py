@@ -34,6 +34,7 @@ TEXTS: dict[str, str] = {
     "reaches": "{model} 的 {metric} 为 {value}{sure}，共 {users} 名用户。",
     "sure": "（{level} 置信区间 {ends}）",
     "said.against": "与{rival}相比：{verdict}。",
+    "said.reranked": "有重排与无重排相比，{metric}：{verdict}。",
     "said.rival": "其余模型中最好的 {other} ",
     "said.none": "没有用户同时具有两者的数值",
     "said.on": "{n} 名用户",
@@ -194,7 +195,9 @@ TEXTS: dict[str, str] = {
     "about.environment": "环境",
     "about.metrics": "指标的含义",
     "about.configuration": "配置",
-    "about.intervals": "置信区间（{level}）由对用户的自助抽样得出；模型之间逐用户比较。",
+    "about.intervals": "置信区间（{level}）按用户计算；模型之间逐用户比较。",
+    "about.everything": "除用户已有的物品外，目录中的每个物品都参与竞争。",
+    "about.sampled": "目标只与抽样的物品竞争（{candidates}）。",
     "about.users": "用户",
     "about.items": "物品",
     "about.interactions": "交互",
@@ -217,12 +220,13 @@ NAMES: dict[str, str] = {
     "segment.target:cold": "训练中从未出现的物品",
     "segment.target:tail": "很少被选择的物品",
     "segment.target:head": "热门物品",
-    "split.last-out": "每名用户的最后一个物品是要找的目标，倒数第二个用于选择设置，模型从其余数据学习。除用户已有的物品外，目录中的每个物品都参与竞争。",
+    "split.last-out": "每名用户的最后一个物品是要找的目标，倒数第二个用于选择设置，模型从其余数据学习。",
     "split.temporal": "以同一时刻为所有人划分训练与测试：模型对其后发生的事一无所知。",
     "split.random": "随机留出每名用户的一部分交互，不论时间。",
     "split.users": "完全留出一部分用户；给出他们历史的一部分，其余有待找出。",
     "split.cold-users": "完全留出一部分用户，如同他们刚刚到来：最多给出他们最初的几次交互。",
     "split.cold-items": "训练中完全留出一部分物品：只有它们本身的信息（例如文本）能找到它们。",
+    "split.replay": "某一时刻之前的一切都已知，到下一时刻为止发生的有待找出，逐个时间窗进行。",
     "split.predefined": "由数据集自己的文件规定留出哪些交互。",
     "split_kind.last-out": "末位留出（last-out）",
     "split_kind.temporal": "按时间（temporal）",
@@ -230,6 +234,7 @@ NAMES: dict[str, str] = {
     "split_kind.users": "按用户（users）",
     "split_kind.cold-users": "新用户（cold-users）",
     "split_kind.cold-items": "新物品（cold-items）",
+    "split_kind.replay": "滚动重放（replay）",
     "split_kind.predefined": "预先规定（predefined）",
     "fact.kind": "方式",
     "fact.share": "留出比例",
@@ -237,6 +242,11 @@ NAMES: dict[str, str] = {
     "fact.given_events": "给出的交互数",
     "fact.targets": "目标",
     "fact.folds": "折数",
+    "fact.windows": "时间窗数",
+    "fact.between": "时间窗之间",
+    "fact.from": "起始日",
+    "fact.to": "终止日",
+    "fact.candidates": "候选物品",
     "fact.seed": "随机种子",
     "fact.train": "训练交互数",
     "fact.validation": "验证目标数",
@@ -254,16 +264,3 @@ NAMES: dict[str, str] = {
     "cohort.long+text": "长历史，有文本",
 }
 """What data and configuration name, by kind and name; what is not here keeps its own name."""
-
-NOTES: dict[str, str] = {
-    "The interactions are simulated: the figures show that it works, not how people choose.": "交互由程序模拟：数字只说"
-    "明系统能运行，不代表真实的人如何选择。",
-    "Every target is new, on validation too: a fusion learns here to lift new items.": "每个目标都是新物品，验证时也是："
-    "融合在这里学会提升新物品。",
-    "Targets never seen in training: {}, reported as a segment of their own.": "训练中从未出现的目标：{} 个，单独列为一类。",
-    "Test targets left out because the history already holds them: {}.": "因历史中已有而略去的测试目标：{} 个。",
-    "Test queries without any history: {}.": "没有任何历史的测试查询：{} 个。",
-    "No language model read the text: words alone stand for content.": "没有语言模型阅读文本：内容仅由词语表示。",
-    "{} was left out: it takes at most {} items, the data have {}.": "略去 {}：它最多处理 {} 个物品，数据中有 {} 个。",
-}
-"""Remarks of an evaluation, as they are made, and in Chinese; ``{}`` is taken over. Others stay in English."""

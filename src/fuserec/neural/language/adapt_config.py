@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fuserec.encoders.text import TextConfig
+from fuserec.neural.language.augmentation_config import AugmentationConfig
 from fuserec.neural.language.tuning_config import TuningConfig
 from fuserec.settings import Settings
 
@@ -20,6 +21,20 @@ RATES: dict[str, float] = {
     "adalora": 3e-3,
 }
 """Peak learning rates by method, where none is configured: the fewer weights move, the further each may."""
+
+
+class ContinualConfig(Settings):
+    """Going on with a tuned encoder on what is new, without forgetting what is old."""
+
+    newest: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of the examples, by time, that is new and is learnt. Left out: all of them are.",
+    )
+    replay: float = Field(
+        default=0.2, ge=0, lt=1, description="Share of an epoch that is older examples, drawn anew each time."
+    )
 
 
 class AdaptConfig(Settings):
@@ -46,6 +61,16 @@ class AdaptConfig(Settings):
         default=None, gt=0, description="Its peak; left out: what suits the method (5e-5 for full)."
     )
     regularization: float = Field(default=0.01, ge=0, description="Decay of matrices.")
+    adversarial: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="The loss is also taken where the word vectors of each text are moved so as to raise it, by this "
+        "share of their length (0.01 to 0.1); 0: not. A step takes two to three times as long.",
+    )
+    augmentation: AugmentationConfig = Field(
+        default=AugmentationConfig(), description="Other forms of the training texts; off by default."
+    )
     patience: int = Field(default=2, ge=0, description="Worse epochs in a row that end it; 0: never.")
     temperature: float = Field(default=0.05, gt=0, le=1, description="pairs: cosines are divided by it.")
     whitened: bool = Field(
@@ -79,6 +104,27 @@ class AdaptConfig(Settings):
     held_out: int = Field(
         default=500, ge=2, description="People (or texts) kept from training to judge epochs by, at most."
     )
+    continual: ContinualConfig = Field(
+        default=ContinualConfig(),
+        description="pairs: learn the newest part alone, and replay older examples.",
+    )
+    labels: int | None = Field(
+        default=None,
+        ge=1,
+        description="pairs: examples that are learnt from, at most, a fifth of them (from 20 on) held out instead of "
+        "held_out. Left out: all.",
+    )
+
+    @model_validator(mode="after")
+    def _pairs_alone(self) -> Self:
+        for name, wanted in (("labels", self.labels), ("continual.newest", self.continual.newest)):
+            if wanted is not None and self.objective != "pairs":
+                raise ValueError(
+                    f"{name} is for objective = 'pairs': words are learnt from the catalogue alone"
+                )
+        if self.labels is not None and self.continual.newest is not None:
+            raise ValueError("labels and continual.newest choose examples both: leave one of them out")
+        return self
 
     @property
     def rate(self) -> float:

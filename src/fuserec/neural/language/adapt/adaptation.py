@@ -19,10 +19,12 @@ from fuserec.encoders.tuned import Seen, seen_by
 from fuserec.errors import ConfigError, DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
-from fuserec.neural.language.adapt.examples import examples_of, held_apart
+from fuserec.neural.language.adapt.continual import Periods, ReplayTask
+from fuserec.neural.language.adapt.examples import examples_of, held_apart, labelled
 from fuserec.neural.language.adapt.folder import new_folder, write_folder
 from fuserec.neural.language.adapt.forward import unit_vectors
 from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask
+from fuserec.neural.language.augmentation import Augmentation, augmentation_of
 from fuserec.neural.language.backbone import enough_memory, open_backbone
 from fuserec.neural.language.tuning import merged, sizes, tune
 from fuserec.neural.training import Plan, train
@@ -176,27 +178,12 @@ def ground_of(data: Dataset, text: TextConfig, run: RunOptions, split: SplitConf
 
 def trained(
     backbone: Backbone, ground: Ground, config: AdaptConfig, run: RunOptions, seed: int, key: dict[str, Any]
-) -> tuple[dict[str, int], Progress]:
+) -> tuple[dict[str, Any], Progress]:
     """Train a backbone in place and merge it; return counts of parameters and examples, and how it went."""
     fast = fast_type(backbone.device)
-    made: PairsTask | WordsTask
-    readable = np.array([bool(text) for text in ground.texts])
-    if config.objective == "pairs":
-        examples = examples_of(ground.train, readable, config.max_history)
-        examples, held = held_apart(examples, config.held_out, ground.train, run)
-        each = min(len(examples), config.max_pairs or len(examples))
-        tune(backbone, config.tuning, _steps(each, config))
-        made = PairsTask(backbone, examples, held, ground.texts, config, seed, fast)
-        count = {"pairs": each}
-    else:
-        texts = list(dict.fromkeys(text for text in ground.texts if text))
-        order = run.rng("held-out texts").permutation(len(texts))
-        apart = min(config.held_out, len(texts) // 5)
-        each = len(texts) - apart
-        tune(backbone, config.tuning, _steps(each, config))
-        held_texts, kept = ([texts[i] for i in part] for part in np.split(order, [apart]))
-        made = WordsTask(backbone, kept, held_texts, config, seed, fast)
-        count = {"texts": each}
+    make = _pairs_task if config.objective == "pairs" else _words_task
+    made, count, varied = make(backbone, ground, config, run, seed, fast)
+    before = made.figures() if isinstance(made, ReplayTask) else {}
     ours, every = sizes(backbone.model)
     plan = Plan(
         NAME, config.epochs, config.rate, config.regularization, config.patience, warmup=0.1, clip=1.0
@@ -205,7 +192,64 @@ def trained(
     with enough_memory(f"batch_size ({config.batch_size}) or max_length ({config.max_length})"):
         at = train(made, plan, run, Checkpoint(run.checkpoints, NAME, name))
     merged(backbone).eval()
-    return {"parameters_trained": ours, "parameters": every, **count}, at
+    if isinstance(made, ReplayTask):
+        count["continual"] = made.report(before, made.figures(), run)
+    rewritten = {"augmentation": dict(varied.facts)} if varied is not None and varied.facts else {}
+    return {"parameters_trained": ours, "parameters": every, **count, **rewritten}, at
+
+
+Made = tuple[PairsTask | WordsTask, dict[str, Any], Augmentation | None]
+"""A task, how many examples an epoch has, and how their texts are varied."""
+
+
+def _pairs_task(
+    backbone: Backbone, ground: Ground, config: AdaptConfig, run: RunOptions, seed: int, fast: torch.dtype
+) -> Made:
+    """Return the task of pairs; the backbone is prepared for training."""
+    readable = np.array([bool(text) for text in ground.texts])
+    examples = examples_of(ground.train, readable, config.max_history)
+    if config.continual.newest is not None:
+        periods = Periods.of(ground.train, examples, config.continual, config.held_out, run)
+        examples = periods.examples
+        learnt = int(periods.new.sum()) + periods.replayed(config.continual.replay)
+    elif config.labels is not None:
+        examples, held = labelled(examples, config.labels, ground.train, run)
+        learnt = len(examples)
+    else:
+        examples, held = held_apart(examples, config.held_out, ground.train, run)
+        learnt = len(examples)
+    each = min(learnt, config.max_pairs or learnt)
+    varied = _augmentation(backbone, [ground.texts[i] for i in examples.targets], config, run)
+    tune(backbone, config.tuning, _steps(each, config))
+    if config.continual.newest is not None:
+        return (
+            ReplayTask(backbone, periods, ground.texts, config, seed, fast, varied),
+            {"pairs": each},
+            varied,
+        )
+    made = PairsTask(backbone, examples, held, ground.texts, config, seed, fast, augmentation=varied)
+    return made, {"pairs": each}, varied
+
+
+def _words_task(
+    backbone: Backbone, ground: Ground, config: AdaptConfig, run: RunOptions, seed: int, fast: torch.dtype
+) -> Made:
+    """Return the task of words; the backbone is prepared for training."""
+    texts = list(dict.fromkeys(text for text in ground.texts if text))
+    order = run.rng("held-out texts").permutation(len(texts))
+    apart = min(config.held_out, len(texts) // 5)
+    held, kept = ([texts[i] for i in part] for part in np.split(order, [apart]))
+    varied = _augmentation(backbone, kept, config, run)
+    kept = kept if varied is None else varied.extended(kept, run.rng("augmentation"))
+    tune(backbone, config.tuning, _steps(len(kept), config))
+    return WordsTask(backbone, kept, held, config, seed, fast), {"texts": len(kept)}, varied
+
+
+def _augmentation(
+    backbone: Backbone, texts: list[str], config: AdaptConfig, run: RunOptions
+) -> Augmentation | None:
+    """Return how training texts are varied."""
+    return augmentation_of(config.augmentation, texts, [], lambda some: backbone.encode(some, run), run)
 
 
 def told(at: Progress) -> dict[str, Any]:

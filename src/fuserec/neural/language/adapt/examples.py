@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.errors import DataError
+from fuserec.neural.language.few import chosen
 from fuserec.numerics.hashing import reseed
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ def held_apart(examples: Examples, most: int, data: Dataset, run: RunOptions) ->
     kept = np.ones(len(examples), dtype=bool)
     kept[chosen] = False
     return examples.take(kept), examples.take(chosen)
+
+
+def labelled(examples: Examples, count: int, data: Dataset, run: RunOptions) -> tuple[Examples, Examples]:
+    """Return examples to train on and to judge by, ``count`` of them together; see :func:`few.chosen`."""
+    hashes = reseed(data.users.hashes, run.seed)[examples.users]
+    train, held, _ = chosen(examples.users, hashes, count)
+    return examples.take(train), examples.take(held)
 
 
 def batches_of(examples: Examples, size: int, most: int | None, rng: np.random.Generator) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from fuserec.errors import ConfigError
 from fuserec.neural.language.adapt.examples import (
     Examples,
+    Lesson,
     Trial,
     batches_of,
     history_texts,
@@ -19,16 +21,23 @@ from fuserec.neural.language.adapt.examples import (
 )
 from fuserec.neural.language.adapt.forward import BUDGET, autocast, vectors_of
 from fuserec.neural.language.adapt.space import Space
+from fuserec.neural.language.adversarial import Adversary
 from fuserec.neural.language.backbone import by_length
 
 if TYPE_CHECKING:
     from fuserec.neural.language.adapt_config import AdaptConfig
-    from fuserec.neural.language.backbone import Backbone, Batch
+    from fuserec.neural.language.augmentation import Augmentation
+    from fuserec.neural.language.backbone import Backbone, Batch, Tokens
 
 NOT_A_LABEL = -100
 """What the cross-entropy leaves out."""
 
 IGNORED = torch.finfo(torch.float32).min
+
+
+def adversary_of(backbone: Backbone, epsilon: float) -> Adversary | None:
+    """Return who moves the word vectors of a backbone; None for epsilon 0."""
+    return Adversary(backbone.model.get_input_embeddings(), epsilon) if epsilon else None  # type: ignore[operator]
 
 
 class PairsTask:
@@ -49,6 +58,8 @@ class PairsTask:
     fast : torch.dtype
     pool : int
         Candidates of the held-out examples.
+    augmentation : Augmentation, optional
+        How texts are varied in training.
     """
 
     def __init__(
@@ -61,9 +72,11 @@ class PairsTask:
         seed: int,
         fast: torch.dtype,
         pool: int = 2000,
+        augmentation: Augmentation | None = None,
     ) -> None:
         self.backbone, self.examples, self.texts, self.config = backbone, examples, texts, config
-        self.seed, self.fast = seed, fast
+        self.seed, self.fast, self.augmentation = seed, fast, augmentation
+        self._adversary = adversary_of(backbone, config.adversarial)
         self._rows = backbone.tokens(texts, length=config.max_length)
         readable = np.array([bool(text) for text in texts])
         self.space = Space(None, backbone.device)
@@ -88,12 +101,29 @@ class PairsTask:
 
     def loss(self, batch: np.ndarray) -> torch.Tensor:
         """Return the mean cross-entropy of the targets among the batch's distinct items."""
-        config, device = self.config, self.backbone.device
         examples = self.examples.take(batch)
-        lesson = lesson_of(examples, config.query, config.recency)
-        rows = [self._rows[item] for item in lesson.items]
-        if config.query == "titles":
-            rows += self.backbone.tokens(history_texts(examples, self.texts), length=config.history_length)
+        lesson = lesson_of(examples, self.config.query, self.config.recency)
+        rows = self._read(examples, lesson, zlib.crc32(batch.tobytes()))
+        if self._adversary is None:
+            return self._loss(lesson, rows)
+        return self._adversary.loss(lambda: self._loss(lesson, rows))
+
+    def _read(self, examples: Examples, lesson: Lesson, key: int) -> list[Tokens]:
+        """Return the tokens of a lesson's items, and of histories where these are texts."""
+        config, varied = self.config, self.augmentation
+        histories = history_texts(examples, self.texts) if config.query == "titles" else []
+        if varied is None:
+            rows = [self._rows[item] for item in lesson.items]
+        else:
+            rng = np.random.default_rng([self.seed, 17, key])
+            texts = varied.varied([self.texts[item] for item in lesson.items], rng)
+            rows = self.backbone.tokens(texts, length=config.max_length)
+            histories = varied.varied(histories, rng)
+        return rows + self.backbone.tokens(histories, length=config.history_length)
+
+    def _loss(self, lesson: Lesson, rows: Sequence[Tokens]) -> torch.Tensor:
+        """Return the mean cross-entropy of a lesson of which these tokens are read."""
+        config, device = self.config, self.backbone.device
         made = self.space.compared(vectors_of(self.backbone, rows, self.fast))
         items, asked = made[: lesson.items.size], made[lesson.items.size :]
         if config.query != "titles":
@@ -108,10 +138,12 @@ class PairsTask:
     @torch.inference_mode()
     def judge(self) -> np.ndarray | None:
         """Return float64 (n,): the NDCG@10 of held-out items by content alone, among a sample of the catalogue."""
-        if self._trial is None:
-            return None
-        made = vectors_of(self.backbone, [self._rows[item] for item in self._trial.pool], self.fast)
-        return self._trial.figures(self.space.compared(made).cpu().numpy(), self.config.recency)
+        return None if self._trial is None else self._figures(self._trial)
+
+    def _figures(self, trial: Trial) -> np.ndarray:
+        """Return float64 (n,): the NDCG@10 of a trial's examples, where texts are compared as in training."""
+        made = vectors_of(self.backbone, [self._rows[item] for item in trial.pool], self.fast)
+        return trial.figures(self.space.compared(made).cpu().numpy(), self.config.recency)
 
 
 class WordsTask:
@@ -147,6 +179,7 @@ class WordsTask:
     ) -> None:
         _check_suits(backbone, config)
         self.config, self.seed, self.fast = config, seed, fast
+        self._adversary = adversary_of(backbone, config.adversarial)
         self.head = WordHead(backbone, config.objective == "masked")
         self._rows = [ids for ids, _ in backbone.tokens(texts, length=config.max_length)]
         self._held = [ids for ids, _ in backbone.tokens(held, length=config.max_length)]
@@ -171,7 +204,12 @@ class WordsTask:
 
     def loss(self, batch: tuple[int, np.ndarray]) -> torch.Tensor:
         """Return the mean cross-entropy of the words that are guessed."""
-        key, which = batch
+        if self._adversary is None:
+            return self._loss(*batch)
+        return self._adversary.loss(lambda: self._loss(*batch))
+
+    def _loss(self, key: int, which: np.ndarray) -> torch.Tensor:
+        """Return the loss of a batch; equal keys hide equal words."""
         rng = np.random.default_rng([self.seed, 11, key])
         lost = self._losses([self._rows[i] for i in which], rng)
         return lost.mean() + self.head.backbone.penalty()

@@ -7,11 +7,38 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from fuserec.errors import nearest
+from fuserec.neural.language.augmentation_config import AugmentationConfig
+from fuserec.neural.language.few import FEWEST_LABELS
 from fuserec.neural.language.heads import known_heads
 from fuserec.neural.language.tuning_config import TuningConfig
 from fuserec.settings import Settings
 
 Form = Literal["cross", "bi", "pair"]
+
+
+class SelfTrainingConfig(Settings):
+    """What a model of pairs learns from pairs that it is sure of itself."""
+
+    rounds: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="Successors, at most, each trained anew; the first that does not gain on held-out events ends it. "
+        "0: none.",
+    )
+    pairs: int = Field(
+        default=5000, ge=1, le=10_000_000, description="Unlabelled pairs that are judged a round."
+    )
+    positive: float = Field(
+        default=0.9,
+        gt=0.5,
+        lt=1,
+        description="Calibrated probability from which a pair is taught as a match.",
+    )
+    negative: float = Field(
+        default=0.02, gt=0, lt=0.5, description="Calibrated probability up to which it is taught as none."
+    )
+    weight: float = Field(default=0.5, gt=0, le=10, description="Their mean loss counts so much.")
 
 
 class LanguagePairConfig(Settings):
@@ -108,6 +135,18 @@ class LanguagePairConfig(Settings):
         default=20.0, gt=0, le=1e5, description="Heads begin from nothing: they learn so many times faster."
     )
     regularization: float = Field(default=0.01, ge=0, description="Decay of weights (AdamW).")
+    adversarial: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="The loss is also taken where the word vectors of each text are moved so as to raise it, by this "
+        "share of their length (0.01 to 0.1); 0: not. A step takes two to three times as long.",
+    )
+    augmentation: AugmentationConfig = Field(
+        default=AugmentationConfig(),
+        description="Other forms of the training texts; off by default.",
+        json_schema_extra={"tune": False},
+    )
     batch_size: int = Field(default=32, ge=2, le=65_536, description="Events of a batch.")
     batch_tokens: int = Field(
         default=4096,
@@ -123,6 +162,18 @@ class LanguagePairConfig(Settings):
         ge=0,
         description="People (at most a tenth of all) whose last event is kept from training: to know when to stop, and "
         "which logit parts yes from no.",
+    )
+    labels: int | None = Field(
+        default=None,
+        ge=0,
+        description="Labelled events that are learnt from, at most, a fifth of them (from 20 on) held out instead of "
+        "held_out; 0 (bi): the pretrained model as it is. Left out: all.",
+        json_schema_extra={"tune": False},
+    )
+    self_training: SelfTrainingConfig = Field(
+        default=SelfTrainingConfig(),
+        description="Pairs that the model is sure of, taught to its successor; off by default.",
+        json_schema_extra={"tune": False},
     )
     compute_type: Literal["int8_float32", "int8", "float32"] = Field(
         default="int8_float32",
@@ -147,9 +198,29 @@ class LanguagePairConfig(Settings):
             raise ValueError(
                 f"loss = 'softmax' is for form = 'bi' only: choose loss = 'bce' for {self.form!r}"
             )
+        if self.adversarial and self.tuning.method == "frozen":
+            raise ValueError(
+                "adversarial = 0 is all that tuning.method = 'frozen' allows: nothing would learn from it"
+            )
+        self._taught_by_something()
         if set(self.heads) == {"topic"}:
             raise ValueError("heads: 'topic' says nothing of an item, name one more that does, e.g. match")
         return self
+
+    def _taught_by_something(self) -> None:
+        """Refuse what has too few labels for what is asked."""
+        if self.labels == 0 and (self.form != "bi" or set(self.heads) != {"match"}):
+            raise ValueError(
+                "labels = 0 is for form = 'bi' with the head match: any other head begins from nothing"
+            )
+        if not self.self_training.rounds:
+            return
+        if self.loss != "bce" or "match" not in self.heads:
+            raise ValueError("self_training needs loss = 'bce' and the head match: it teaches yes and no")
+        if self.held_out == 0 if self.labels is None else self.labels < FEWEST_LABELS:
+            raise ValueError(
+                f"self_training needs held-out events to know what is sure: held_out above 0, or {FEWEST_LABELS} labels"
+            )
 
     @property
     def main(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fuserec.encoders.reading import stored_words
+from fuserec.neural.language.few import chosen
 from fuserec.neural.negatives import Negatives
 
 if TYPE_CHECKING:
@@ -74,16 +75,20 @@ class PairSource:
     def users(self, at: np.ndarray) -> list[str]:
         """Return d_u at each event: words and liked items before it, never the item that is to be guessed."""
         rows, data = self.data.interactions, self.data
-        users = rows.user[at]
-        said = [""] * at.size
-        if self.described.source != "history":
-            said = [w.joined() for w in stored_words(data, users, rows.time[at], past_only=True)]
-        told = []
+        users, said, told = rows.user[at], self.words(at), []
         for event, user, words in zip(at.tolist(), users.tolist(), said, strict=True):
             before = slice(int(data.indptr[user]), event)
             items = rows.item[before][rows.weight[before] > 0]
             told.append(self.described.user(words, items[items != rows.item[event]][::-1]))
         return told
+
+    def words(self, at: np.ndarray) -> list[str]:
+        """Return what the person of each event had said before it; empty where words are not read."""
+        if self.described.source == "history":
+            return [""] * at.size
+        rows = self.data.interactions
+        told = stored_words(self.data, rows.user[at], rows.time[at], past_only=True)
+        return [words.joined() for words in told]
 
     def negatives(self, at: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return int64 (n, count): items that the person of each event never met; -1 where none was found."""
@@ -116,3 +121,20 @@ def held_apart(source: PairSource, count: int, hashes: np.ndarray) -> tuple[np.n
     kept = np.ones(users.size, dtype=bool)
     kept[chosen] = False
     return source.at[kept], source.at[np.sort(chosen)]
+
+
+def labelled(source: PairSource, count: int, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (events to train on, to judge on, whose label is not used), where only ``count`` labels are given.
+
+    See :func:`fuserec.neural.language.few.chosen`.
+
+    Parameters
+    ----------
+    source : PairSource
+    count : int
+    hashes : uint64 (n_users,)
+        Decide who is asked.
+    """
+    users = source.data.interactions.user[source.at]
+    train, held, hidden = chosen(users, hashes[users], count)
+    return source.at[train], source.at[held], source.at[hidden]

@@ -7,18 +7,22 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from fuserec.encoders.base import WeightsError
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.language.augmentation import augmentation_of
+from fuserec.neural.language.augmentation_config import AugmentationConfig
 from fuserec.neural.language.backbone import Backbone, enough_memory, open_backbone
 from fuserec.neural.language.heads import head_class
 from fuserec.neural.language.heads.base import Labels
-from fuserec.neural.language.pairs.examples import PairSource, held_apart
+from fuserec.neural.language.pairs.examples import PairSource, held_apart, labelled
 from fuserec.neural.language.pairs.fitted import FittedPair, NumericHead
 from fuserec.neural.language.pairs.model import PairModel, joint_of
 from fuserec.neural.language.pairs.reader import Kept, Reader
+from fuserec.neural.language.pairs.self_training import PseudoPairs, self_trained
 from fuserec.neural.language.pairs.task import Pairing, PairTask, accuracy, best_threshold
 from fuserec.neural.language.pairs.text import Descriptions
 from fuserec.neural.language.tuning import merged, sizes, tune
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.features import ItemFeatures
+    from fuserec.neural.language.augmentation import Augmentation
     from fuserec.neural.language.pairs.config import LanguagePairConfig
     from fuserec.run import RunOptions
 
@@ -67,17 +72,30 @@ def fit_pairs(
     """
     with training(_seed(run), run.threads):
         task = prepared(config, data, features, run, offsets)
-        rates = {"heads.": config.head_rate}
-        plan = Plan(
-            NAME, config.epochs, config.learning_rate, config.regularization, config.patience, rates=rates
-        )
         key = "" if run.checkpoints is None else _key(config, data, features, run)
         trained, every = sizes(task.model)
         log.info("%s: %s of %s weights are trained", NAME, f"{trained:,}", f"{every:,}")
-        lower = f"batch_size ({config.batch_size}), user_length or item_length, or tune last_layers"
-        with enough_memory(lower):
-            train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
-            return _kept(config, task, run)
+        _train(task, config, run, key)
+
+        def successor(turn: int, pseudo: PseudoPairs) -> PairTask:
+            torch.manual_seed(_seed(run))
+            other = prepared(config, data, features, run, offsets, pseudo)
+            _train(other, config, run, f"{key}-{turn}")
+            return other
+
+        task, rounds = self_trained(task, config.self_training, successor, run.rng(f"{NAME} unlabelled"))
+        return _kept(config, task, run, rounds)
+
+
+def _train(task: PairTask, config: LanguagePairConfig, run: RunOptions, key: str) -> None:
+    """Train a model in place."""
+    rates = {"heads.": config.head_rate}
+    plan = Plan(
+        NAME, config.epochs, config.learning_rate, config.regularization, config.patience, rates=rates
+    )
+    lower = f"batch_size ({config.batch_size}), user_length or item_length, or tune last_layers"
+    with enough_memory(lower):
+        train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
 
 
 def seconds_per_event(
@@ -88,6 +106,7 @@ def seconds_per_event(
     offsets: np.ndarray | None,
 ) -> tuple[float, int]:
     """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
+    config = config.model_copy(update={"augmentation": AugmentationConfig()})  # nobody is asked for that
     with training(_seed(run), run.threads):
         task = prepared(config, data, features, run, offsets)
         return seconds_per_epoch(task) / task.events, task.events
@@ -104,6 +123,7 @@ def prepared(
     features: ItemFeatures,
     run: RunOptions,
     offsets: np.ndarray | None,
+    pseudo: PseudoPairs | None = None,
 ) -> PairTask:
     """Return the untrained model and what it is to learn from."""
     labels = {name: head_class(name).labels(data) for name in config.heads}
@@ -119,14 +139,20 @@ def prepared(
             f"{NAME}: no item of {data.info.name!r} has a text: there is nothing to read, leave this part out"
         )
     source = PairSource(data, described, labels, config.negative_popularity)
-    apart, held = held_apart(source, config.held_out, reseed(data.users.hashes, run.seed))
-    if not apart.size:
+    hashes = reseed(data.users.hashes, run.seed)
+    hidden = None
+    if config.labels is None:
+        apart, held = held_apart(source, config.held_out, hashes)
+    else:
+        apart, held, hidden = labelled(source, config.labels, hashes)
+    if not source.at.size:
         raise DataError(
             f"{NAME}: nobody of {data.info.name!r} has an event that comes after a liking or after words, of items "
             "with a text: there is nothing to learn from, leave this part out"
         )
+    varied = _augmentation(config, source, apart, backbone, run)
     events = min(config.examples or apart.size, apart.size)
-    tune(backbone, config.tuning, config.epochs * -(-events // config.batch_size))
+    tune(backbone, config.tuning, max(1, config.epochs * -(-events // config.batch_size)))
     device = device_of(run)
     model = PairModel(backbone, labels, config).to(device)
     model.fast = fast_type(device)
@@ -138,8 +164,20 @@ def prepared(
         config.examples,
         config.batch_size,
         _seed(run),
+        config.adversarial,
     )
-    return PairTask(model, source, apart, held, plan)
+    return PairTask(model, source, apart, held, plan, varied, hidden, pseudo)
+
+
+def _augmentation(
+    config: LanguagePairConfig, source: PairSource, apart: np.ndarray, backbone: Backbone, run: RunOptions
+) -> Augmentation | None:
+    """Return how texts are varied: those of the items that training events name, and what their people said."""
+    if config.augmentation.kind == "none":
+        return None
+    items = [source.described.texts[i] for i in source.data.interactions.item[apart]]
+    people = list(dict.fromkeys(source.words(apart)))
+    return augmentation_of(config.augmentation, items, people, lambda texts: backbone.encode(texts, run), run)
 
 
 def opened(config: LanguagePairConfig, run: RunOptions) -> Backbone:
@@ -176,13 +214,21 @@ def _counts(backbone: Backbone, texts: Sequence[str]) -> np.ndarray:
     return np.array([len(ids) for ids in told["input_ids"]], dtype=np.int64)
 
 
-def _kept(config: LanguagePairConfig, task: PairTask, run: RunOptions) -> FittedPair:
+def _kept(
+    config: LanguagePairConfig, task: PairTask, run: RunOptions, rounds: list[dict[str, Any]]
+) -> FittedPair:
     """Return what is needed to answer: the merged model, the heads, and the vectors of items."""
     logits, wanted = task.outputs() if task.plan.main != "rating" else (np.empty(0), np.empty(0))
     threshold = best_threshold(logits, wanted)
-    facts = {"cases": int(logits.size)}
+    facts: dict[str, Any] = {"cases": int(logits.size)}
     if logits.size:
-        facts |= {"accuracy": round(accuracy(logits, wanted, threshold), 4)}  # type: ignore[dict-item]
+        facts["accuracy"] = round(accuracy(logits, wanted, threshold), 4)
+    if config.labels is not None:
+        facts["labels"] = int(task.train.size + task.held.size)
+    if task.augmentation is not None and task.augmentation.facts:
+        facts["augmentation"] = dict(task.augmentation.facts)
+    if rounds:
+        facts["self_training"] = rounds
     model = task.pairs.to("cpu")
     kept = kept_model(model.backbone, config)
     reader = Reader(kept, config.compute_type, config.batch_tokens, run.threads)

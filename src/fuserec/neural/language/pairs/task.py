@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
+from fuserec.neural.language.adversarial import Adversary
 from fuserec.neural.language.heads.base import Similarity
 
 if TYPE_CHECKING:
+    from fuserec.neural.language.augmentation import Augmentation
     from fuserec.neural.language.pairs.examples import PairSource
     from fuserec.neural.language.pairs.model import PairModel, Read
+    from fuserec.neural.language.pairs.self_training import PseudoPairs
 
 JUDGED = 64
 """Held-out events that are judged at once."""
@@ -35,6 +38,8 @@ class Pairing:
     examples : int
         Events of an epoch, 0 for all.
     batch_size, seed : int
+    adversarial : float
+        See :class:`~fuserec.neural.language.adversarial.Adversary`; 0 for none.
     """
 
     weights: Mapping[str, float]
@@ -44,6 +49,7 @@ class Pairing:
     examples: int
     batch_size: int
     seed: int
+    adversarial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,30 @@ class PairTask:
     train, held : int64
         Events to learn from, and to judge on.
     plan : Pairing
+    augmentation : Augmentation, optional
+        How texts are varied in training; held-out ones are read as they are.
+    hidden : int64, optional
+        Events whose labels are not used.
+    pseudo : PseudoPairs, optional
+        Pairs that an earlier model was sure of.
     """
 
     def __init__(
-        self, model: PairModel, source: PairSource, train: np.ndarray, held: np.ndarray, plan: Pairing
+        self,
+        model: PairModel,
+        source: PairSource,
+        train: np.ndarray,
+        held: np.ndarray,
+        plan: Pairing,
+        augmentation: Augmentation | None = None,
+        hidden: np.ndarray | None = None,
+        pseudo: PseudoPairs | None = None,
     ) -> None:
         self.pairs, self.source, self.train, self.held, self.plan = model, source, train, held, plan
+        self.augmentation, self.pseudo = augmentation, pseudo
+        self.hidden = np.empty(0, np.int64) if hidden is None else hidden
+        words = model.backbone.model.get_input_embeddings()  # type: ignore[operator]
+        self._adversary = Adversary(words, plan.adversarial) if plan.adversarial else None
 
     @property
     def model(self) -> nn.Module:
@@ -116,7 +140,68 @@ class PairTask:
     def loss(self, batch: tuple[np.ndarray, int]) -> torch.Tensor:
         """Return the weighted sum of the heads' mean losses."""
         made = self.paired(*batch, 0 if self.plan.loss == "softmax" else self.plan.negatives)
-        read = self.pairs.read(made.users, made.of, [self.source.described.texts[i] for i in made.items])
+        items, guessed = self._texts(made.items), self._guessed(batch[1])
+        if self.augmentation is not None:
+            rng = np.random.default_rng([self.plan.seed, 17, batch[1]])
+            items = self.augmentation.varied(items, rng)
+            made = replace(made, users=self.augmentation.varied(made.users, rng))
+
+        def plain() -> torch.Tensor:
+            return self._loss(made, items) + self._pseudo_loss(guessed)
+
+        return plain() if self._adversary is None else self._adversary.loss(plain)
+
+    def _guessed(self, seed: int) -> np.ndarray:
+        """Return positions of the pseudo-labelled pairs that join a batch: all of them once an epoch, about."""
+        if self.pseudo is None:
+            return np.empty(0, np.int64)
+        batches = -(-self.events // self.plan.batch_size)
+        most = min(len(self.pseudo), self.plan.batch_size * (1 + self.plan.negatives))
+        rng = np.random.default_rng([self.plan.seed, 19, seed])
+        return rng.permutation(len(self.pseudo))[: max(1, min(most, round(len(self.pseudo) / batches)))]
+
+    def _pseudo_loss(self, which: np.ndarray) -> torch.Tensor | float:
+        """Return the weighted mean loss of pairs that nobody labelled."""
+        if self.pseudo is None or not which.size:
+            return 0.0
+        at, items = self.pseudo.at[which], self.pseudo.items[which]
+        head = self.pairs.head("match")
+        out = head(self.pairs.read(self.source.users(at), np.arange(at.size), self._texts(items)).pair)
+        wanted = torch.from_numpy(self.pseudo.labels[which]).to(out)[:, None]
+        return self.pseudo.weight * head.losses(out, wanted).mean()
+
+    def unlabelled(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return (events, items) of pairs without a label.
+
+        Up to half are events whose label is not used; the rest are people, as they were before an event that is not
+        held out, with items that they never met.
+        """
+        own = rng.permutation(self.hidden)[: count // 2]
+        asked = rng.choice(np.concatenate([self.train, self.hidden]), count - own.size)
+        drawn = self.source.negatives(asked, 1, rng)[:, 0]
+        at = np.concatenate([own, asked[drawn >= 0]])
+        return at, np.concatenate([self.source.data.interactions.item[own], drawn[drawn >= 0]]).astype(
+            np.int64
+        )
+
+    @torch.inference_mode()
+    def logits(self, at: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Return float64 (n,): what the head match says of the person of each event and an item."""
+        self.pairs.eval()
+        found = [np.empty(0)]
+        for lo in range(0, at.size, JUDGED):
+            users, texts = self.source.users(at[lo : lo + JUDGED]), self._texts(items[lo : lo + JUDGED])
+            out = self.pairs(users, np.arange(len(users)), texts, "match")
+            found.append(out[:, 0].double().cpu().numpy())
+        return np.concatenate(found)
+
+    def _texts(self, items: np.ndarray) -> list[str]:
+        """Return d_i of items."""
+        return [self.source.described.texts[i] for i in items]
+
+    def _loss(self, made: Pairs, items: Sequence[str]) -> torch.Tensor:
+        """Return the weighted sum of the heads' mean losses of pairs whose items are told so."""
+        read = self.pairs.read(made.users, made.of, items)
         total = read.pair.new_zeros(()) + self.pairs.backbone.penalty()
         for name, weight in self.plan.weights.items():
             if name == "match" and self.plan.loss == "softmax":
@@ -186,13 +271,16 @@ class PairTask:
         return cases if cases.size else None
 
     @torch.inference_mode()
-    def outputs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return (logits, labels) float64 (n_pairs,) of the held-out events, a liking with one drawn item each."""
+    def outputs(self, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Return (logits, labels) float64 (n_pairs,) of the held-out events, a liking with ``count`` drawn items each.
+
+        Labels are 1 and 0 where the head match ranks.
+        """
         logits, labels = [np.empty(0)], [np.empty(0)]
         self.pairs.eval()
         for lo in range(0, self.held.size, JUDGED):
             at = self.held[lo : lo + JUDGED]
-            made, read = self._held(at, 1)
+            made, read = self._held(at, count)
             _, of, out = self._losses(self.plan.main, made, read)
             own = np.zeros(of.size)
             known = self.source.labels[self.plan.main].known[at]
@@ -204,9 +292,7 @@ class PairTask:
     def _held(self, at: np.ndarray, count: int) -> tuple[Pairs, Read]:
         """Return held-out events as pairs, with the same drawn items each time."""
         made = self.paired(at, self.plan.seed, count)
-        return made, self.pairs.read(
-            made.users, made.of, [self.source.described.texts[i] for i in made.items]
-        )
+        return made, self.pairs.read(made.users, made.of, self._texts(made.items))
 
 
 def best_threshold(logits: np.ndarray, labels: np.ndarray) -> float:

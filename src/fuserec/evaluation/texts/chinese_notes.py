@@ -1,0 +1,83 @@
+"""Remarks of an evaluation, as they are made, and in Chinese; ``{}`` is taken over, and read by the same table."""
+
+from __future__ import annotations
+
+NOTES: dict[str, str] = {
+    # data and split
+    "The interactions are simulated: the figures show that it works, not how people choose.": "交互由程序模拟：数字只说"
+    "明系统能运行，不代表真实的人如何选择。",
+    "Every target is new, on validation too: a fusion learns here to lift new items.": "每个目标都是新物品，验证时也是："
+    "融合在这里学会提升新物品。",
+    "The users of the test are in no training data; their first {} events are given.": "测试用户不在任何训练数据中；给出"
+    "他们最初的 {} 次交互。",
+    "The users of the test are in no training data and nothing that they did is given.": "测试用户不在任何训练数据中，也不"
+    "给出他们的任何行为。",
+    "Targets never seen in training: {}, reported as a segment of their own.": "训练中从未出现的目标：{} 个，单独列为一类。",
+    "Test targets left out because the history already holds them: {}.": "因历史中已有而略去的测试目标：{} 个。",
+    "Test queries without any history: {}.": "没有任何历史的测试查询：{} 个。",
+    "No language model read the text: words alone stand for content.": "没有语言模型阅读文本：内容仅由词语表示。",
+    "{} was left out: it takes at most {} items, the data have {}.": "略去 {}：它最多处理 {} 个物品，数据中有 {} 个。",
+    # candidates
+    "Accuracy is of {} sampled candidates a query (drawn {}), not of the whole catalogue: these figures are not comparable "
+    "with full ones, and may even put models in another order (Krichene and Rendle 2020). Leave --candidates out to rank "
+    "everything.": "准确性只在每个查询 {} 个抽样候选（{}抽取）中计算，而不是整个目录：这些数字不能与完整排序的数字比较，"
+    "甚至可能改变模型的先后（Krichene 与 Rendle 2020）。去掉 --candidates 即对全部物品排序。",
+    "at random": "随机",
+    "by their popularity": "按热门程度",
+    # folds and windows
+    "Figures are over the queries of all {} folds, intervals over people with all that they were asked; what other training "
+    "data would change is not in them.": "数字针对全部 {} 折的查询，置信区间按人连同其全部查询计算；其他训练数据会带来的变化"
+    "不在其中。",
+    "{} of {} runs from {} to {} over folds.": "{} 在各折之间（{}）从 {} 到 {}。",
+    "fold {}: {}": "fold {}：{}",
+    "Figures are over the questions of all windows, intervals over people with all that they were asked.": "数字针对全部时间"
+    "窗的查询，置信区间按人连同其全部查询计算。",
+    "Between windows: {}.": "时间窗之间：{}。",
+    # leaks
+    "Leak ({}): {}.": "泄漏（{}）：{}。",
+    "Look at this ({}): {}.": "值得一看（{}）：{}。",
+    "test": "测试",
+    "validation": "验证",
+    "{} {} targets stand in the history of their own query ({}): give what came before the target only": "{} 个{}目标出现在"
+    "它们自己查询的历史中（{}）：只应给出目标之前的内容",
+    "{} {} targets are in the training data too ({}): the same event was written twice, or the split is wrong": "{} 个{}目标"
+    "也在训练数据中（{}）：同一事件被记录了两次，或划分有误",
+    "{} test targets are validation targets too ({}): what is chosen on validation has seen them": "{} 个测试目标同时是验证"
+    "目标（{}）：按验证数据作出的选择已经见过它们",
+    "{} {} targets are among the impressions of the training data ({}): a click that was logged tells the answer": "{} 个{}"
+    "目标出现在训练数据的曝光记录中（{}）：被记录的点击泄露了答案",
+    "{} training rows are not older than the first {} question ({}): cut all data at one moment": "{} 行训练数据不早于第一个"
+    "{}查询（{}）：应在同一时刻切分全部数据",
+    "column {} of {} is the {} over all rows, held-out ones included (R² {}; {} with the rows that are known): compute it "
+    "from training rows, or leave it out": "列 {}（{}）是对包括留出行在内的全部行计算的“{}”（R² {}；仅用已知行为 {}）：应只"
+    "用训练行计算，或去掉它",
+    "number of interactions": "交互数",
+    "mean rating": "平均评分",
+    "mean weight": "平均权重",
+    "moment of the newest event": "最新事件的时刻",
+    "column {} of interactions is the same in all rows of an item and takes {} values: as a circumstance of the query it "
+    "tells the answer; move it to items.*, or leave it out": "交互的列 {} 在同一物品的所有行中相同，共有 {} 个值：作为查询的"
+    "情境它会泄露答案；请移到 items.*，或去掉它",
+    "{} test users are in the data under another id whose events are learnt from ({} is {}): the answer is in training; "
+    "join such users": "{} 名测试用户以另一个编号也在数据中，模型从那里学习（{} 就是 {}）：答案在训练数据里；应合并这些用户",
+    "{} test targets have a twin of the same text in their history (item {}): one thing under two ids is easily guessed; "
+    "join such items": "{} 个测试目标在历史中有文本相同的孪生物品（{}）：两个编号的同一事物很容易猜到；应合并这些物品",
+    "{} test targets are named in the profile, the earlier searches or the circumstances of their query ({}): {} would be by "
+    "chance; were those words written before the event?": "{} 个测试目标在其查询的资料、先前的搜索或情境中被提到（{}）：偶然"
+    "情况下为 {} 个；这些文字是在事件之前写下的吗？",
+    "{} finds nearly every target at the first place (MRR {}): people are not that predictable; look for the target in what "
+    "it is given (`fuserec evaluate --check-leaks`)": "{} 几乎把每个目标都排在第一位（MRR {}）：人没有这么好预测；请检查给它"
+    "的数据中是否含有目标（`fuserec evaluate --check-leaks`）",
+    "{} has {} {} on test and {} on validation: test targets that are so much easier may be known": "{} 的 {} 在测试上为 {}，"
+    "在验证上为 {}：容易这么多的测试目标可能早已被知道",
+    "{} finds {} targets of queries without history, words or circumstances within {} places; the best list of all would "
+    "find {}: it tells such queries apart by who asks, or by the moment": "{} 为没有历史、文字和情境的查询找到了 {} 个目标"
+    "（前 {} 位之内）；最好的统一列表只能找到 {} 个：它凭提问者或时刻区分了这些查询",
+    "Audit of {}: {}.": "对 {} 的审查：{}。",
+    "no score of {} test queries hangs on the {} held-out rows": "{} 个测试查询的分数都不依赖于 {} 行留出数据",
+    "the scores of {} of {} test queries change, by up to {}, when the {} held-out rows are replaced by others: the model "
+    "knows them": "有 {} 个（共 {} 个）测试查询的分数变化，最多 {}，当 {} 行留出数据被替换时：模型知道它们",
+    "two fits on the same data score differently, so an audit says nothing: seed the model by run.rng, and keep the number "
+    "of threads": "同样数据上的两次训练给出不同分数，审查因此没有结论：请用 run.rng 为模型设定种子，并保持线程数不变",
+}
+"""What is not here stays in English."""
