@@ -12,6 +12,7 @@ import typer
 from fuserec.cli.audits import AuditFile, GroupColumns, Reasons, Seeds, audit_of
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.compare import show as show_comparison
+from fuserec.cli.curves import Curves, LearningCurveFlag, Percent, ShiftAlong
 from fuserec.cli.dials import evaluate_dials, refuse_beside_dial
 from fuserec.cli.measuring import Between, Measuring, ReplayWindows, together
 from fuserec.cli.protocol import Folds, Given, GivenEvents, Options, Share, Split, Targets
@@ -77,6 +78,9 @@ def evaluate(
     ] = "full",
     replay: ReplayWindows = None,
     between: Between = None,
+    learning_curve: LearningCurveFlag = False,
+    percent: Percent = None,
+    shift: ShiftAlong = None,
     check_leaks: Annotated[
         bool,
         typer.Option(
@@ -115,6 +119,8 @@ def evaluate(
     ks = cuts(k)
     files = _files(None if printed else json, report)
     asked = {"--ablate": ablate, "--model": model, "--replay": replay, "--between": between, "--curve": curve}
+    curves = Curves.asked(learning_curve, percent, shift)
+    asked |= {"--learning-curve": learning_curve, "--shift": shift}
     together(asked | {"--check-leaks": check_leaks, "--folds": folds > 1}, len(config or ()))
     refuse_beside_dial(dial, asked, config or (), report)
     audited = audit_of(audit, groups, seeds, reasons)
@@ -148,10 +154,15 @@ def evaluate(
         checkpoints(resumable) as kept,
         screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
     ):
-        if replay is not None:
+        if curves is not None:
+            found = curves.measured(measuring, options, run)
+        elif replay is not None:
             results = measuring.replayed(options, replay, between or "update", run)
         else:
             results = measuring.measured(options, ablate, curve, check_leaks, run)
+    if curves is not None:
+        curves.told(found, screen, json, report, language)
+        return
     results = earlier.beside(results)
     if json is not None and not printed:
         write_json(results, json)

@@ -59,7 +59,7 @@ class Measuring:
     user_ids: bool
 
     @property
-    def _only(self) -> RecommenderConfig:
+    def only(self) -> RecommenderConfig:
         """The configuration, where there is one."""
         return next(iter(self.configs.values())) if isinstance(self.configs, Mapping) else self.configs
 
@@ -75,14 +75,14 @@ class Measuring:
         if curve is not None:
             from fuserec.evaluation.cost_curve import cost_curve
 
-            return cost_curve(dataset, curve, self._only, split=split, ks=self.ks, run=run)
+            return cost_curve(dataset, curve, self.only, split=split, ks=self.ks, run=run)
         if ablate is not None:
             from fuserec.evaluation.ablation import ablate as compare
 
             return compare(
                 dataset,
                 ablate,
-                self._only,
+                self.only,
                 split=split,
                 ks=self.ks,
                 run=run,
@@ -126,7 +126,7 @@ class Measuring:
         share = 0.5 if options.share is None else options.share
         plan = Replay(windows, share, ways, cast("Targets", options.targets))
         dataset, _ = read(self.folder, self.format)
-        return replay(dataset, self._only, plan=plan, ks=self.ks, run=run, candidates=self.candidates)
+        return replay(dataset, self.only, plan=plan, ks=self.ks, run=run, candidates=self.candidates)
 
 
 def together(asked: Mapping[str, object], configs: int) -> None:
@@ -158,6 +158,13 @@ def together(asked: Mapping[str, object], configs: int) -> None:
     if "--replay" in given and (given & {"--ablate", "--model", "--check-leaks"} or configs > 1):
         raise RequestError(
             "--replay measures one Recommender: give at most one --config, and no --model, --ablate or --check-leaks"
+        )
+    alone = given & {"--learning-curve", "--shift"}
+    others = given & {"--ablate", "--model", "--replay", "--check-leaks", "--curve"}
+    if len(alone) > 1 or (alone and (others or configs > 1)):
+        raise RequestError(
+            f"{min(alone)} measures one fusion: give at most one --config, and no --model, --ablate, --replay, "
+            "--check-leaks or other curve"
         )
     if "--between" in given and "--replay" not in given:
         raise RequestError("--between says what happens between windows: name their number by --replay")

@@ -31,12 +31,21 @@ def report(
         raise RequestError(f"--out {out}: is the file of the results; name another")
     from fuserec.evaluation.report import write_html
     from fuserec.evaluation.results import read_json
+    from fuserec.evaluation.series import holds_series, read_series
+    from fuserec.evaluation.series_report import write_series_html
+    from fuserec.evaluation.series_wording import series_summary
     from fuserec.evaluation.texts import texts_in
     from fuserec.evaluation.wording import summary
 
     texts = texts_in(language)
-    found = read_json(results)
-    write_html(found, out, language)
-    said: dict[str, Any] = {"report": str(out), "language": language, "summary": summary(found, texts)}
+    if holds_series(results):
+        curve = read_series(results)
+        write_series_html(curve, out, language)
+        lines = series_summary(curve, texts)
+    else:
+        found = read_json(results)
+        write_html(found, out, language)
+        lines = summary(found, texts)
+    said: dict[str, Any] = {"report": str(out), "language": language, "summary": lines}
     screen.result(said, *said["summary"])
     screen.remark(f"written: {out}")

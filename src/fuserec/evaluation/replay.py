@@ -154,7 +154,7 @@ def _replayed(
         cuts=cuts,
         candidates=str(candidates),
     )
-    work = _Replaying(dataset, config, plan, cuts, primary, candidates)
+    work = Replaying(dataset, config, plan, cuts, primary, candidates)
     pool = Pool(dataset.n_users, primary, run)
     about: dict[str, Any] = {}
     notes: dict[str, list[str]] = {}
@@ -200,8 +200,8 @@ def _facts(
         "between": ", ".join(plan.between),
         "targets": plan.targets,
         "seed": run.seed,
-        "from": _day(spans[0].start),
-        "to": _day(spans[-1].end),
+        "from": day_of(spans[0].start),
+        "to": day_of(spans[-1].end),
         "train": pool.rounds[0].train,
         "test": sum(one.targets for one in pool.rounds),
         "test_users": sum(one.users for one in pool.rounds),
@@ -222,7 +222,7 @@ def _said(plan: Replay) -> list[str]:
     ]
 
 
-def _day(moment: float) -> str:
+def day_of(moment: float) -> str:
     """Return the day of a moment, as far as the calendar reaches."""
     try:
         return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
@@ -231,7 +231,7 @@ def _day(moment: float) -> str:
 
 
 @dataclass
-class _Replaying:
+class Replaying:
     """A Recommender for each way, and how far it has come."""
 
     dataset: Dataset
@@ -247,7 +247,7 @@ class _Replaying:
         """Bring every model to the start of a window, and measure it."""
         span = spans[number]
         held = questions_of(self.dataset, span, self.plan.targets)
-        name = f"{_day(span.start)} to {_day(span.end)}"
+        name = f"{day_of(span.start)} to {day_of(span.end)}"
         if not len(held):
             raise DataError(f"replay: nobody takes anything new from {name}: take fewer windows")
         nothing = held.take(np.empty(0, np.int64))  # the validation is inside of what each model knows

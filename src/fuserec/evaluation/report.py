@@ -67,6 +67,24 @@ def to_html(results: EvaluationResults, language: str = "en") -> str:
     page = Page(results, texts_in(language))
     texts = page.texts
     title = texts("title", name=results.dataset.name or texts("a_dataset"))
+    made = [(key, section) for key, make in SECTIONS if (section := make(page)) is not None]
+    main = element(
+        "main", _header(page, title), _summary(page), _contents(page, made), [section for _, section in made]
+    )
+    return document(title, main, language, tab_rules(len(results.cuts())))
+
+
+def document(title: str, main: Html, language: str, rules: str = "") -> str:
+    """Return a whole page around its main part: style, and a policy that forbids scripts and requests.
+
+    Parameters
+    ----------
+    title : str
+    main : Html
+    language : {"en", "zh"}
+    rules : str
+        Style rules of this page alone.
+    """
     # The page forbids itself every request and every script, whatever it were to contain.
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     style = files("fuserec.evaluation").joinpath("report.css").read_text("utf-8")
@@ -77,11 +95,7 @@ def to_html(results: EvaluationResults, language: str = "en") -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
-        element("style", Html(style + tab_rules(len(results.cuts())))),
-    )
-    made = [(key, section) for key, make in SECTIONS if (section := make(page)) is not None]
-    main = element(
-        "main", _header(page, title), _summary(page), _contents(page, made), [section for _, section in made]
+        element("style", Html(style + rules)),
     )
     whole = element("html", head, element("body", main), lang={"zh": "zh-CN"}.get(language, language))
     return f"<!doctype html>\n{whole}\n"

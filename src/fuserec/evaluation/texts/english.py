@@ -188,6 +188,31 @@ TEXTS: dict[str, str] = {
     "why.short.text": "One of the users with the shortest history.",
     "why.typical": "Typical",
     "why.typical.text": "A history of middling length, and a list of middling success.",
+    # curves: less data, or farther from it
+    "series.text": "Text at {share} of the data, {metric}: {verdict}.",
+    "series.rising": "From {before} to {after} of the data, {model} still rises: {verdict}. More data would help.",
+    "series.level": "From {before} to {after} of the data, {model}: {verdict}. More data may or may not help.",
+    "series.falling": "From {before} to {after} of the data, {model} falls: {verdict}. Look at its settings.",
+    "series.overall": "{away} against {known}, {metric}: {verdict}.",
+    "series.most": "Farthest apart at {name}: {verdict}.",
+    "series.kept": "There it keeps {share} of the accuracy.",
+    "series.title.learning-curve": "Learning curve of {name}",
+    "series.title.shift-time": "Shift in time of {name}",
+    "series.title.shift-categories": "Shift to other categories of {name}",
+    "series.curve": "Accuracy",
+    "series.lead.learning-curve": "Each point is fitted on a share of the training interactions (stretched towards "
+    "small ones) and asked the same test queries. Whiskers are {level} intervals over users.",
+    "series.lead.shift-time": "Each point is a window of time after training; both models answer the same questions. "
+    "Whiskers are {level} intervals over users.",
+    "series.lead.shift-categories": "Each row is a category that those who are asked had never touched; both models "
+    "answer the same questions. The thin line is the {level} interval over users.",
+    "series.across.learning-curve": "share of the training interactions",
+    "series.across.shift-time": "days since training",
+    "series.paired": "Paired difference",
+    "series.step": "Against the point before",
+    "series.at.learning-curve": "Data",
+    "series.at.shift-time": "Window",
+    "series.at.shift-categories": "Category",
     # how it was measured
     "about.title": "How it was measured",
     "about.data": "Data",
