@@ -64,4 +64,5 @@ def _hashes(
 def _of(known: Vocabulary, indices: np.ndarray) -> np.ndarray:
     """Return the hashes of ids; 0 for one that is unknown."""
     hashes: np.ndarray = np.append(known.hashes, np.uint64(0))
-    return hashes[indices]
+    found: np.ndarray = hashes[indices]
+    return found
