@@ -9,7 +9,7 @@ from fuserec.evaluation import wording
 from fuserec.evaluation.lines import Line, lines
 from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
-from fuserec.evaluation.plots import Axis, Bar, axis, bars
+from fuserec.evaluation.plots import Axis, Bar, Format, axis, bars
 from fuserec.evaluation.report import document
 from fuserec.evaluation.results import Curve, EvaluationResults, ModelResult, write_text
 from fuserec.evaluation.sections.background import about
@@ -102,8 +102,8 @@ def _plotted(page: Page, found: Series) -> Html:
 def _lines(page: Page, found: Series) -> Html:
     """Draw a line a model."""
     learning = found.kind == "learning-curve"
-    place = math.log10 if learning else float
-    positions = [place(point.at or 0.0) for point in found.points]
+    stands = [point.at or 0.0 for point in found.points]
+    positions = [math.log10(share) for share in stands] if learning else stands
     ends = [
         end
         for point in found.points
@@ -128,12 +128,14 @@ def _lines(page: Page, found: Series) -> Html:
         )
         for number, model in enumerate(found.models)
     ]
-    ticks = (
-        (lambda value: page.share_tick(10**value)) if learning else (lambda value: f"{value:g}"),
-        page.formats(found.primary)[1],
-    )
+    ticks = (_share_tick(page) if learning else "{:g}".format), page.formats(found.primary)[1]
     titles = page.texts(f"series.across.{found.kind}"), page.metric(found.primary)
     return lines(drawn, across, axis(ends or [0.0]), ticks, page.metric(found.primary), titles)
+
+
+def _share_tick(page: Page) -> Format:
+    """Return how a share is written below an axis of its logarithms."""
+    return lambda value: page.share_tick(10**value)
 
 
 def _curve(found: Series, model: str, positions: list[float]) -> Curve:

@@ -79,5 +79,13 @@ NOTES: dict[str, str] = {
     "knows them": "有 {} 个（共 {} 个）测试查询的分数变化，最多 {}，当 {} 行留出数据被替换时：模型知道它们",
     "two fits on the same data score differently, so an audit says nothing: seed the model by run.rng, and keep the number "
     "of threads": "同样数据上的两次训练给出不同分数，审查因此没有结论：请用 run.rng 为模型设定种子，并保持线程数不变",
+    # curves
+    "Shares are nested samples of the training interactions; catalogue, validation and test queries with their histories "
+    "stay whole.": "各比例是训练交互的嵌套样本；目录、验证查询和测试查询及其历史保持完整。",
+    "Intervals are over users; what another sample of the same size would change is not in them.": "置信区间按用户计算；换一"
+    "个同样大小的样本会带来的变化不在其中。",
+    "No item has any text: there is nothing to compare with.": "没有任何物品带有文本：没有可比较的对象。",
+    "Without text: no titles, descriptions, categories, tags, brands, profiles and searches, no language model{}.": "无文本："
+    "没有标题、描述、类别、标签、品牌、个人简介和搜索，也没有语言模型{}。",
 }
 """What is not here stays in English."""
