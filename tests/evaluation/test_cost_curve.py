@@ -65,8 +65,8 @@ def test_both_lists_are_reported_and_compared(reranked) -> None:
     assert without == plain.models["fused"].metrics
     assert reranked.models["fused"].metrics["ild@10"].value > without["ild@10"].value
     assert reranked.models["item_knn"].metrics == plain.models["item_knn"].metrics
-    assert any(line.startswith("Its rerankers ") for line in summary(reranked))
-    assert not any(line.startswith("Its rerankers ") for line in summary(plain))
+    assert any(line.startswith("With its rerankers against without") for line in summary(reranked))
+    assert not any(line.startswith("With its rerankers against without") for line in summary(plain))
     assert reranked.configuration["rerank"]["mmr"]["strength"] == 0.9
 
 
