@@ -144,6 +144,10 @@ def test_other_data_and_other_splits_are_refused_or_remarked():
         compare({"a": run(fused=BASE), "b": run(kind="temporal", fused=BASE)})
     with pytest.raises(RequestError, match="figures of different data"):
         compare({"a": run(fused=BASE), "b": run(data="e", name="else", fused=BASE)})
+    sampled = run(fused=BASE)
+    sampled = sampled.model_copy(update={"split": {**sampled.split, "candidates": "uniform:100"}})
+    with pytest.raises(RequestError, match="among full candidates, those of b among uniform:100"):
+        compare({"a": run(fused=BASE), "b": sampled})
     found = compare({"a": run(fused=BASE), "b": run(data="e", fused=better(0.06))})
     assert found.pairs[0].paired  # the same people asked for the same items, by a model that learnt from more
     assert any("The data of b are not those of a" in remark for remark in found.remarks)

@@ -321,7 +321,8 @@ class TestHonesty:
         held = split_data(data, split, RUN.seed)
         assert seen["dataset"] == data.fingerprint
         assert seen["train"] == held.train.fingerprint != data.fingerprint
-        assert seen["split"] == {"protocol": "last-out", "share": 0.1, "given": 0.8, "seed": RUN.seed}
+        assert seen["split"] == {**split.model_dump(mode="json"), "seed": RUN.seed}
+        assert seen["split"]["protocol"] == "last-out"
 
     def test_held_out_rows_change_nothing(self, folders):
         data, split = readers(), SplitConfig()

@@ -38,7 +38,7 @@ def test_no_more_directions_than_there_are(n, m, rank, seed):
     assert found.shape[1] <= min(rank, n, m)
     np.testing.assert_allclose(found.T @ found, np.eye(found.shape[1]), atol=1e-2)
     if rank >= min(n, m):  # what is spanned by all of them is everything
-        np.testing.assert_allclose(matrix @ found @ found.T, matrix.toarray(), atol=5e-3)
+        np.testing.assert_allclose(matrix @ found @ found.T, matrix.toarray(), atol=2e-2)
 
 
 def test_nothing_has_no_directions():

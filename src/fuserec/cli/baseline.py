@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.candidates import Candidates
     from fuserec.evaluation.results import EvaluationResults
 
 THIS = "this run"
@@ -30,14 +31,16 @@ class Baseline:
 
         return cls(path.stem, read_json(path))
 
-    def check(self, dataset: Dataset, split: SplitConfig) -> None:
+    def check(self, dataset: Dataset, split: SplitConfig, candidates: Candidates) -> None:
         """Refuse it where it is of other data or another protocol."""
         if self.results is None:
             return
         from fuserec.evaluation.comparison import refuse_other_question
         from fuserec.evaluation.provenance import dataset_facts
 
-        refuse_other_question(self.name, self.results, THIS, dataset_facts(dataset), split.protocol)
+        refuse_other_question(
+            self.name, self.results, THIS, dataset_facts(dataset), split.protocol, str(candidates)
+        )
 
     def beside(self, results: EvaluationResults) -> EvaluationResults:
         """Return the results with their comparison, if any."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fuserec.data.splits import Targets
     from fuserec.evaluation.audit import AuditConfig
     from fuserec.evaluation.candidates import Candidates
-    from fuserec.evaluation.replay import Between as Way
+    from fuserec.evaluation.replay import Way
     from fuserec.evaluation.results import EvaluationResults
     from fuserec.run import RunOptions
 
@@ -71,7 +71,7 @@ class Measuring:
 
         split = options.config()
         dataset, _ = read(self.folder, self.format)
-        self.earlier.check(dataset, split)
+        self.earlier.check(dataset, split, self.candidates)
         if curve is not None:
             from fuserec.evaluation.cost_curve import cost_curve
 

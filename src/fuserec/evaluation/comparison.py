@@ -40,6 +40,9 @@ UNPAIRED = (
 
 FloatArray = npt.NDArray[np.float64]
 
+EVERY = "full"
+"""The candidates of a run that does not name them: the whole catalogue."""
+
 
 @dataclass(frozen=True)
 class _Side:
@@ -109,7 +112,9 @@ def compare(
 
 def _fit(first_name: str, first: EvaluationResults, name: str, run: EvaluationResults) -> list[str]:
     """Return in what a run differs from the first, or refuse it where nothing can be compared."""
-    refuse_other_question(first_name, first, name, run.dataset, run.split.get("kind"))
+    refuse_other_question(
+        first_name, first, name, run.dataset, run.split.get("kind"), str(run.split.get("candidates", EVERY))
+    )
     a, b = first.dataset, run.dataset
     found = []
     if a.fingerprint != b.fingerprint:
@@ -127,7 +132,12 @@ def _fit(first_name: str, first: EvaluationResults, name: str, run: EvaluationRe
 
 
 def refuse_other_question(
-    first_name: str, first: EvaluationResults, name: str, data: DatasetFacts, kind: object
+    first_name: str,
+    first: EvaluationResults,
+    name: str,
+    data: DatasetFacts,
+    kind: object,
+    candidates: str = EVERY,
 ) -> None:
     """Refuse to compare a run with one of other data or another protocol.
 
@@ -140,6 +150,8 @@ def refuse_other_question(
         Of the other run.
     kind : str
         Protocol of its split.
+    candidates : str
+        What its targets were ranked among.
 
     Raises
     ------
@@ -149,6 +161,12 @@ def refuse_other_question(
         raise RequestError(
             f"compare: {first_name} is measured by the split {first.split.get('kind')}, {name} by {kind}: other "
             "questions have other answers; evaluate both with the same --split"
+        )
+    among = str(first.split.get("candidates", EVERY))
+    if among != candidates:
+        raise RequestError(
+            f"compare: targets of {first_name} were ranked among {among} candidates, those of {name} among "
+            f"{candidates}: their figures are not comparable; evaluate both with the same --candidates"
         )
     if first.dataset.fingerprint != data.fingerprint and first.dataset.name != data.name:
         raise RequestError(

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from fuserec.data.splits import Holdout
     from fuserec.run import RunOptions
 
-Between = Literal["refit", "update", "nothing"]
-WAYS: tuple[Between, ...] = get_args(Between)
+Way = Literal["refit", "update", "nothing"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 RERANKED = (
     "A replay measures lists in the order of scores: the rerankers of the configuration do not act in it.",
@@ -72,7 +72,7 @@ class Replay:
 
     windows: int = 4
     share: float = 0.5
-    between: tuple[Between, ...] = ("update",)
+    between: tuple[Way, ...] = ("update",)
     targets: Targets = "all"
 
     def __post_init__(self) -> None:
@@ -240,8 +240,8 @@ class Replaying:
     cuts: tuple[int, ...]
     primary: str
     candidates: Candidates
-    _models: dict[Between, Recommender] = field(default_factory=dict)
-    _reached: dict[Between, int] = field(default_factory=dict)
+    _models: dict[Way, Recommender] = field(default_factory=dict)
+    _reached: dict[Way, int] = field(default_factory=dict)
 
     def window(self, number: int, spans: Sequence[Window], run: RunOptions) -> Round:
         """Bring every model to the start of a window, and measure it."""
@@ -283,7 +283,7 @@ class Replaying:
         return replace(one, about=one.about | about)
 
     def _brought_to(
-        self, way: Between, number: int, spans: Sequence[Window], held: Holdout, run: RunOptions
+        self, way: Way, number: int, spans: Sequence[Window], held: Holdout, run: RunOptions
     ) -> Cost:
         """Fit or update the model of one way so that it knows what it may at the start of a window."""
         with Meter() as meter:

@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from fuserec.errors import RequestError
 from fuserec.metrics.masses import entropy, marginal, together, trace
+from fuserec.numerics.joint import Table, joint_mass
 
 FloatArray = npt.NDArray[np.float64]
 
-MOST_CELLS, FEW_CODES = 2**22, 64
-"""Tables up to this size are counted; variables of so few codes are multiplied as dense arrays."""
+MOST_CELLS = 2**22
+"""Tables up to this size are held whole."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,10 @@ class _Estimator:
         px, py = marginal(a), marginal(b)
         self._entropies = entropy(px) + entropy(py)
         self._traces = trace(a.power(2), px) + trace(b.power(2), py)
-        equal = bool((a.data == a.data[0]).all())
-        named = bool((np.diff(b.indptr) == 1).all() and (b.data == 1).all())
-        if equal and named and a.shape[1] * b.shape[1] <= MOST_CELLS:
-            self._rows = np.repeat(np.arange(self._n), np.diff(a.indptr))
-            self._cells = self._counted
-        elif max(a.shape[1], b.shape[1]) <= FEW_CODES:
-            self._dense = a.toarray(), b.toarray()
-            self._squares = tuple(one**2 for one in self._dense)
-            self._cells = self._multiplied
+        if a.shape[1] * b.shape[1] <= MOST_CELLS:
+            self._tables = _parts(a), _parts(b)
+            self._room = np.empty((2, a.shape[1], b.shape[1]))
+            self._cells = self._held
         else:
             self._turned = a.T.tocsr(), a.power(2).T.tocsr()
             self._cells = self._sparse
@@ -97,19 +93,12 @@ class _Estimator:
         joint = -float(np.sum(p * np.log2(p)))
         return float(self._entropies - joint - trace / (2 * self._n * np.log(2)))
 
-    def _counted(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-        """Return sums of mass and of its squares in the cells that occur, of equal masses and labels: by counting."""
-        size, each = self._b.shape[1], float(self._a.data[0])
-        cell = self._a.indices.astype(np.int64) * size + self._b.indices[order][self._rows]
-        counts = np.bincount(cell)
-        mass = np.asarray(counts[counts > 0] * each, np.float64)
-        return mass, mass * each
-
-    def _multiplied(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-        """Return the same of few codes: by dense products."""
-        mass = (self._dense[0].T @ self._dense[1][order]).ravel()
-        squares = (self._squares[0].T @ self._squares[1][order]).ravel()
-        return mass[mass > 0], squares[mass > 0]
+    def _held(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+        """Return sums of mass and of its squares in the cells that occur: in whole tables."""
+        mass, squares = self._room
+        joint_mass(*self._tables, order.astype(np.int64, copy=False), mass, squares)
+        there = mass > 0
+        return mass[there], squares[there]
 
     def _sparse(self, order: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
         """Return the same of many codes: by sparse products."""
@@ -118,3 +107,12 @@ class _Estimator:
         for one in (mass, squares):
             one.sort_indices()
         return mass.data, squares.data
+
+
+def _parts(table: Any) -> Table:
+    """Return the arrays of a CSR array as kernels take them."""
+    return (
+        table.indptr.astype(np.int64),
+        table.indices.astype(np.int32),
+        np.ascontiguousarray(table.data, np.float64),
+    )

@@ -7,7 +7,7 @@ from them, so that a trial costs no scoring. Half of the queries are searched on
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,6 +122,8 @@ class ListGround:
         chain, halves = self._prepared(setting.fusion)
         for name, changes in setting.strengths.items():
             chain = chain.retuned(name, **changes)
+        acting = {name: one for name, one in chain.rerankers.items() if one.config.strength > 0}
+        chain = replace(chain, rerankers=acting)  # at 0 one leaves the order as it is, at full price
         own = halves[half]
         shown, ranks = self._lists(own, chain, setting.controls)
         width = max(self.ks)

@@ -63,4 +63,6 @@ def _hashes(
 
 def _of(known: Vocabulary, indices: np.ndarray) -> np.ndarray:
     """Return the hashes of ids; 0 for one that is unknown."""
-    return np.append(known.hashes, np.uint64(0))[indices]
+    hashes: np.ndarray = np.append(known.hashes, np.uint64(0))
+    found: np.ndarray = hashes[indices]
+    return found
