@@ -66,7 +66,7 @@ class AdaptConfig(Settings):
         ge=0,
         le=10,
         description="The loss is also taken where the word vectors of each text are moved so as to raise it, by this "
-        "share of their length (0.01 to 0.1); 0: not. A step takes two to three times as long.",
+        "share of their length (0.01 to 0.1); 0: not. A step makes two passes forward and two back.",
     )
     augmentation: AugmentationConfig = Field(
         default=AugmentationConfig(), description="Other forms of the training texts; off by default."
