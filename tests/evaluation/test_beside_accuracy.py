@@ -130,6 +130,12 @@ def test_groups_are_segments_and_have_gaps(results: EvaluationResults) -> None:
     )
     assert found[0].models["popularity"].difference == pytest.approx(expected)
     assert found[0].models["popularity"].users == N
+    p, p_holm = found[0].models["popularity"].p, found[0].models["popularity"].p_holm
+    assert p is not None
+    assert p_holm is not None
+    assert (
+        p <= p_holm <= 1
+    )  # gaps are corrected among themselves: they take nothing from the metric that decides
 
 
 def test_a_model_that_serves_one_group_alone_is_called() -> None:

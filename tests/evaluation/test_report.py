@@ -112,6 +112,16 @@ def test_every_metric_and_interval_is_in_the_page(results):
             assert wording.interval(name, estimate) in text
 
 
+def test_metrics_of_several_columns_keep_the_order_of_the_results(results):
+    fair = {f"group_gap:{name}@10": Estimate(0.1, -0.02, 0.2) for name in ("zone", "age", "gender", "city")}
+    fused = results.models["fused"]
+    model = fused.model_copy(update={"metrics": {**fused.metrics, **fair}})
+    said = words(to_html(results.model_copy(update={"models": {"fused": model}})))
+    places = [said.index(f"NDCG gap ({name})") for name in ("zone", "age", "gender", "city")]
+    assert places == sorted(places)
+    assert "−0.0200–0.2000" in said
+
+
 def test_simulated_data_are_marked(results):
     data = results.dataset.model_copy(update={"simulated": True})
     marked = results.model_copy(update={"dataset": data})

@@ -40,7 +40,7 @@ def folded(
 ) -> EvaluationResults:
     """Measure every fold and pool them; folds that a stopped call has done are taken from ``run.checkpoints``.
 
-    The intervals resample people with all their folds. They do not say how much other training data would change:
+    The intervals are over people with all their folds. They do not say how much other training data would change:
     the trainings of folds share most of their rows, and no unbiased estimate of that variance exists (Bengio,
     Grandvalet, 2004, "No unbiased estimator of the variance of k-fold cross-validation"); the range over folds is
     noted.

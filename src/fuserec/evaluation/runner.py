@@ -20,7 +20,7 @@ from fuserec.evaluation.contenders import Choice, Entry, LineUp, Trial, assemble
 from fuserec.evaluation.curves import Plotter
 from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
-from fuserec.evaluation.figures import RatingErrors, comparisons, estimates, ratings_of
+from fuserec.evaluation.figures import RatingErrors, comparisons, corrected, estimates, ratings_of
 from fuserec.evaluation.folds import folded
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.leakage.alarms import too_good
@@ -234,7 +234,7 @@ class _Evaluating:
         references = tuple(name for name in names if name == self.asked.reference or line_up.refers(name))
         primary = deciding(self.asked.cuts)[1]
         found = comparisons(figures.columns, figures.ratings, references, yardstick, primary)
-        return found + gap_comparisons(figures.columns, references, yardstick)
+        return found + corrected(gap_comparisons(figures.columns, references, yardstick))
 
 
 def _with(

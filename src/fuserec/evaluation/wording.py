@@ -58,15 +58,17 @@ def meaning(metric: str, texts: Texts = ENGLISH) -> str:
 
 
 def figure(metric: str, value: float | None) -> str:
-    """Write a metric's figure; a dash where there is none."""
+    """Write a metric's figure, with a minus that cannot be taken for a dash; a dash where there is none."""
     if value is None:
         return "–"
     name, _ = name_and_k(metric)
     if name in SHARES:
-        return f"{100 * value:.1f} %"
-    if name in COARSE:
-        return f"{value:.2f}"
-    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+        text = f"{100 * value:.1f} %"
+    elif name in COARSE:
+        text = f"{value:.2f}"
+    else:
+        text = f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
+    return text.replace("-", "−")
 
 
 def tick(metric: str, value: float) -> str:

@@ -209,7 +209,7 @@ DEFINITIONS: dict[str, Definition] = {
         "History in list, by chance",
         "The same with lists dealt out to other users: its mean and central 95 %, first {k}.",
         "neither",
-        0,
+        -INFINITE,
         1,
         "information",
     ),

@@ -42,7 +42,7 @@ def metrics(page: Page) -> Html | None:
 def by_family(page: Page) -> dict[str, list[str]]:
     """Return the metrics that any model has, by family, in the order of their definitions."""
     order = list(DEFINITIONS)
-    present = {name for model in page.results.models.values() for name in model.metrics}
+    present = dict.fromkeys(name for model in page.results.models.values() for name in model.metrics)
     ordered = sorted(present, key=lambda it: (order.index(base_name(it)), name_and_k(it)[1] or 0))
     found: dict[str, list[str]] = {}
     for family in dict.fromkeys(it.family for it in DEFINITIONS.values()):
