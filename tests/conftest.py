@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from fuserec.recommender import Recommender
+
+# How long an example takes says more of what else the machine does, and of kernels being compiled, than of the code.
+settings.register_profile("fuserec", deadline=None)
+settings.load_profile("fuserec")
 
 
 @pytest.fixture(scope="session")

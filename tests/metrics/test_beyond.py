@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics.pairwise import cosine_distances
 
@@ -34,7 +34,6 @@ def test_docstring_examples():
     assert result.failed == 0
 
 
-@settings(deadline=None)  # the first example waits for kernels to be compiled
 @given(case())
 def test_equals_the_brute_force_oracle(drawn):
     lists, counts, k, vectors, popularity = drawn
