@@ -224,11 +224,8 @@ class EvaluationResults(_Part):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise DataError(
-                f"{where}: {place}: {first['msg']}; write it with `fuserec evaluate --json`"
-            ) from None
+            told = first_fault(error)
+            raise DataError(f"{where}: {told}; write it with `fuserec evaluate --json`") from None
 
     def to_json(self) -> str:
         """Return the JSON text; a number that is not finite becomes null."""
@@ -247,6 +244,13 @@ class EvaluationResults(_Part):
         if not values or better == "neither":
             return None
         return max(values, key=lambda name: values[name] if better == "higher" else -values[name])
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first wrong place of a file, and what is wrong there."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{place}: {first['msg']}"
 
 
 def _estimate(estimate: Estimate) -> dict[str, float | None]:

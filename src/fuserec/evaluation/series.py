@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fuserec.errors import DataError
 from fuserec.evaluation.figures import accuracy, span_of
-from fuserec.evaluation.results import DatasetFacts, write_text
+from fuserec.evaluation.results import DatasetFacts, first_fault, write_text
 from fuserec.evaluation.rounds import Round
 from fuserec.evaluation.statistics import Difference, Estimate, holm, intervals, paired_differences
 from fuserec.metrics import name_and_k
@@ -123,11 +123,8 @@ class Series(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
             raise DataError(
-                f"{where}: {place}: {first['msg']}; write it with `fuserec evaluate --learning-curve --json` or "
-                "`--shift`"
+                f"{where}: {first_fault(error)}; write it with `fuserec evaluate --learning-curve --json` or `--shift`"
             ) from None
 
 
