@@ -1,12 +1,12 @@
 """Ways to tune the text encoder, side by side: what each trains, costs and gains as a content scorer.
 
-    python -m bench.tuning_methods --data ../shared/data --dataset beauty [--methods full,lora,adapters]
-        [--config F.toml] [--keep FOLDER] [--checkpoints FOLDER]
+    python -m bench.tuning_methods --data ../shared/data --dataset beauty [--only "full|biases"] [--config F.toml]
+        [--keep FOLDER] [--checkpoints FOLDER] [--device cuda] [--out F.json]
 
-The untouched MiniLM (float32) and every method after it, with the settings of the file (as of `fuserec models tune
---config`); whitening and recency are chosen for each on validation, the test is looked at once. What can be written as
-a folder is kept under ``--keep``. Figures go to bench/results/tuning_methods.json; what is there of other datasets
-is kept.
+The untouched MiniLM (float32), every method of the file after it, and the smaller forms of what was tuned;
+bench/tuning_methods.toml has the settings. Whitening and recency are chosen for each on validation, the test is looked
+at once. What can be written as a folder is kept under ``--keep``. Figures go to bench/results/tuning_methods.json;
+what is there of other rows and datasets is kept.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 import tomllib
 from dataclasses import asdict, replace
@@ -30,50 +31,125 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.neural.language.adapt import Adapted
 
-METHODS = ("full", "last_layers", "biases", "lora", "adalora", "adapters")
 BASE = "minilm:float32"
+UNTOUCHED = "untouched"
+TEACHER = "full"
+SETTINGS = Path(__file__).with_suffix(".toml")
 RESULT = records.RESULTS / "tuning_methods.json"
+
+Table = dict[str, Any]
 
 
 def run(
-    data: Dataset,
-    methods: tuple[str, ...],
-    settings: dict[str, Any],
-    options: RunOptions,
-    keep: Path | None = None,
+    data: Dataset, table: Table, options: RunOptions, keep: Path, only: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Return the comparison of the untouched encoder and of every method, with what each training took."""
+    """Return the comparison of the untouched encoder and of every method, with what each training took.
+
+    Parameters
+    ----------
+    data : Dataset
+    table : dict
+        Of the dataset, as it stands in bench/tuning_methods.toml.
+    options : RunOptions
+    keep : Path
+        Where tuned encoders are written.
+    only : tuple of str
+        Names of methods and smaller forms; empty for all of them.
+    """
     from fuserec.neural.language.adapt import LiveEncoder
 
-    encoders: dict[str, Any] = {BASE: encoder_named(BASE)}
+    shared = {name: value for name, value in table.items() if name not in ("methods", "smaller")}
+    methods, smaller = table.get("methods", {}), table.get("smaller", {})
+    for name in only:
+        if name not in methods and name not in smaller:
+            raise SystemExit(f"error: no row {name!r}: there are {', '.join((*methods, *smaller))}")
+    needed = {own.get("of", TEACHER) for name, own in smaller.items() if not only or name in only}
+    encoders: dict[str, Any] = {UNTOUCHED: encoder_named(BASE)}
     costs: dict[str, dict[str, float | None]] = {}
-    for method in methods:
-        adapted, costs[method] = tuned(data, method, settings, options, keep)
-        encoders[method] = LiveEncoder(adapted)
-        print(f"{method}: {costs[method]}, {adapted.facts['figures']}", file=sys.stderr, flush=True)
+    settings: dict[str, Table] = {}
+    for name, own in methods.items():
+        if only and name not in only and (name not in needed or (keep / _folder(name)).is_dir()):
+            continue
+        settings[name] = {**shared, **own}
+        adapted, costs[name] = tuned(data, name, settings[name], options, keep)
+        encoders[name] = LiveEncoder(adapted)
+        _say(name, costs[name], adapted.facts["figures"])
+    for name, own in smaller.items():
+        if only and name not in only:
+            continue
+        settings[name] = own
+        out, costs[name] = made_smaller(data, name, own, options, keep)
+        encoders[name] = encoder_named(f"{out}:float32")
+        _say(name, costs[name])
     found = compare_encoders(data, encoders, split=SplitConfig(), run=options).to_json()
-    return {**found, "settings": settings, "costs": costs}
+    return {**found, "settings": settings, "costs": costs, "device": _device(options)}
 
 
 def tuned(
-    data: Dataset, method: str, settings: dict[str, Any], options: RunOptions, keep: Path | None
+    data: Dataset, name: str, table: Table, options: RunOptions, keep: Path
 ) -> tuple[Adapted, dict[str, float | None]]:
     """Tune by one method; return the encoder, and the seconds, processor seconds and megabytes it took."""
     from fuserec.neural.language.adapt import AdaptConfig, adapt
     from fuserec.neural.language.adapt.adaptation import MERGED
 
-    table = {**settings, "tuning": {**settings.get("tuning", {}), "method": method}}
     config = AdaptConfig.parse(table, "bench.tuning_methods")
-    own = (
-        options if options.checkpoints is None else replace(options, checkpoints=options.checkpoints / method)
-    )
+    own = options
+    if options.checkpoints is not None:
+        own = replace(options, checkpoints=options.checkpoints / _folder(name))
     began = time.process_time()
     with Meter() as meter:
         adapted = adapt(data, config, own, base=BASE.rpartition(":")[0], split=SplitConfig())
     cost = {**asdict(meter.cost), "cpu_seconds": time.process_time() - began}
-    if keep is not None and method in MERGED:
-        adapted.save(keep / method)
+    if config.tuning.method in MERGED:
+        adapted.save(keep / _folder(name))
     return adapted, cost
+
+
+def made_smaller(
+    data: Dataset, name: str, table: Table, options: RunOptions, keep: Path
+) -> tuple[Path, dict[str, float | None]]:
+    """Write a smaller form of a tuned encoder; return its folder and what that took."""
+    from fuserec.neural.language.adapt import CompressConfig, compress
+
+    config = CompressConfig.parse(
+        {key: value for key, value in table.items() if key != "of"}, "bench.tuning_methods"
+    )
+    teacher, out = keep / _folder(table.get("of", TEACHER)), keep / _folder(name)
+    began = time.process_time()
+    with Meter() as meter:
+        compress(str(teacher), out, config, options, data=data, split=SplitConfig())
+    return out, {**asdict(meter.cost), "cpu_seconds": time.process_time() - began}
+
+
+def _folder(name: str) -> str:
+    """Return the name of a row as a folder's."""
+    return name.replace(", ", "-").replace(" ", "-")
+
+
+def _say(name: str, *told: Any) -> None:
+    """Tell how far it is."""
+    print(f"{name}:", *told, file=sys.stderr, flush=True)
+
+
+def _device(options: RunOptions) -> str:
+    """Return what was trained on."""
+    import torch
+
+    from fuserec.neural.device import device_of
+
+    if device_of(options).type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{options.threads} thread{'s' if options.threads > 1 else ''} of a CPU"
+
+
+def joined(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
+    """Return the rows of a dataset with those measured now in place of older ones of the same name."""
+    for part in (old or {}, new):
+        part.setdefault("devices", dict.fromkeys(part.get("costs", {}), part.get("device")))
+    if old is None:
+        return new
+    merged = {key: {**old[key], **new[key]} for key in ("encoders", "settings", "costs", "devices")}
+    return {**new, **merged}
 
 
 def section(found: dict[str, Any]) -> str:
@@ -81,9 +157,10 @@ def section(found: dict[str, Any]) -> str:
     lines = [
         "## Tuning the text encoder",
         "",
-        "`python -m bench.tuning_methods`: the encoder adapted to the catalogue by each method with the same settings, "
-        "as a content scorer alone (sentence vectors, no words, no behaviour of others). Test NDCG@10 with its "
-        "interval; the gain over the untouched encoder on the same people; the share of full tuning's gain.",
+        "`python -m bench.tuning_methods`: the encoder adapted to the catalogue by each method, as a content scorer "
+        "alone (sentence vectors, no words, no behaviour of others); settings in bench/tuning_methods.toml. NDCG@10 "
+        "on validation and on test; the gain over the untouched encoder on the same people; the share of full "
+        "tuning's gain. Choose a variant by its validation column.",
         "",
     ]
     for key, told in found.items():
@@ -94,14 +171,18 @@ def section(found: dict[str, Any]) -> str:
 def _table(told: dict[str, Any]) -> list[str]:
     """Return the table of one dataset."""
     rows = told["encoders"]
-    full = (rows.get("full", {}).get("gain") or {}).get("difference")
+    full = (rows.get(TEACHER, {}).get("gain") or {}).get("difference")
     lines = [
-        "| method | trained | NDCG@10 | gain | of full's | training s | CPU s | peak MB | similarity kept |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| method | trained | validation | test | gain | of full's | on | s | CPU s | peak MB | kept |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for name, row in rows.items():
         cost, figure, gain = told["costs"].get(name, {}), row["metrics"]["ndcg@10"], row["gain"]
-        share = f"{row['trained'] / row['parameters']:.2%}" if row["trained"] else ""
+        share = (
+            f"{row['trained'] / row['parameters']:.2%}" if row["trained"] and name in told["costs"] else ""
+        )
+        if "form" in told["settings"].get(name, {}):
+            share = f"of {told['settings'][name].get('of', TEACHER)}"
         gained = (
             f"{gain['difference']:+.4f} [{gain['low']:+.4f}, {gain['high']:+.4f}] ({row['relative']:+.1%})"
             if gain
@@ -112,8 +193,9 @@ def _table(told: dict[str, Any]) -> list[str]:
             f"{cost[each]:,.0f}" if cost.get(each) else "" for each in ("seconds", "cpu_seconds", "peak_mb")
         ]
         shown = f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]"
-        cells = (name, share, shown, gained, part, *took, f"{row['kept']['general']:.3f}")
-        lines.append(f"| {' | '.join(cells)} |")
+        where = told["devices"].get(name, "")
+        cells = (name, share, f"{row['validation']:.4f}", shown, gained, part, where, *took)
+        lines.append(f"| {' | '.join(cells)} | {row['kept']['general']:.3f} |")
     return lines
 
 
@@ -122,20 +204,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Ways to tune the text encoder, side by side")
     parser.add_argument("--data", type=Path, required=True, help="folder of the public datasets")
     parser.add_argument("--dataset", default="beauty", help="a name of bench/datasets.py")
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--config", type=Path, help="settings of `fuserec models tune` (TOML)")
-    parser.add_argument("--keep", type=Path, help="folder for the tuned models")
+    parser.add_argument("--only", default="", help="rows, with | between them; left out: all")
+    parser.add_argument("--config", type=Path, default=SETTINGS, help="the settings of every row (TOML)")
+    parser.add_argument("--keep", type=Path, help="folder for the tuned encoders")
     parser.add_argument("--checkpoints", type=Path)
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=RunOptions().threads)
+    parser.add_argument("--out", type=Path, default=RESULT)
     told = parser.parse_args()
-    settings = tomllib.loads(told.config.read_text(encoding="utf-8")) if told.config else {}
-    options = RunOptions(threads=told.threads, checkpoints=told.checkpoints)
-    methods = tuple(name.strip() for name in told.methods.split(","))
-    measured = run(datasets.load(told.dataset, told.data), methods, settings, options, told.keep)
-    found = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    found[told.dataset] = measured
-    RESULT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(section({told.dataset: measured}))
+    table = tomllib.loads(told.config.read_text(encoding="utf-8"))[told.dataset]
+    options = RunOptions(threads=told.threads, checkpoints=told.checkpoints, device=told.device)
+    only = tuple(name.strip() for name in told.only.split("|") if name.strip())
+    data = datasets.load(told.dataset, told.data)
+    with tempfile.TemporaryDirectory() as place:
+        measured = run(data, table, options, told.keep or Path(place), only)
+    found = json.loads(told.out.read_text(encoding="utf-8")) if told.out.is_file() else {}
+    found[told.dataset] = joined(found.get(told.dataset), measured)
+    told.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(section({told.dataset: found[told.dataset]}))
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
     elif config.method == "adapters":
         blocks = blocks_of(model)
         for place, block in enumerate(list(blocks)):
-            blocks[place] = Adapter(block, backbone.dim, config.adapter_dim)
+            blocks[place] = Adapter(block, backbone.dim, config.adapter_dim).to(backbone.device)
     elif config.method in ("lora", "adalora", "prefix", "soft_prompt"):
         backbone.model = _with_peft(backbone, config, steps)
     if config.method == "adalora":

@@ -14,14 +14,14 @@ from fuserec.neural.language.backbone import by_length
 if TYPE_CHECKING:
     from fuserec.neural.language.backbone import Backbone, Tokens
 
-BUDGET = 4096
-"""Tokens of a forward pass, padding included; a step may take several."""
+BUDGET = {"cpu": 4096, "cuda": 65_536}
+"""Tokens of a forward pass, padding included; a step may take several. A GPU is only busy with many at once."""
 
 
 def vectors_of(backbone: Backbone, rows: Sequence[Tokens], fast: torch.dtype) -> torch.Tensor:
     """Return float32 (n, dim): vectors of token rows with their gradients; rows of like length share a pass."""
     parts, places = [], []
-    for which in by_length([len(ids) for ids, _ in rows], BUDGET):
+    for which in by_length([len(ids) for ids, _ in rows], BUDGET[backbone.device.type]):
         with autocast(backbone, fast):
             parts.append(backbone(backbone.batch([rows[i] for i in which])))
         places.append(which)

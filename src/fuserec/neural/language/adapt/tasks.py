@@ -19,10 +19,9 @@ from fuserec.neural.language.adapt.examples import (
     history_texts,
     lesson_of,
 )
-from fuserec.neural.language.adapt.forward import BUDGET, autocast, vectors_of
+from fuserec.neural.language.adapt.forward import autocast, vectors_of
 from fuserec.neural.language.adapt.space import Space
 from fuserec.neural.language.adversarial import Adversary
-from fuserec.neural.language.backbone import by_length
 
 if TYPE_CHECKING:
     from fuserec.neural.language.adapt_config import AdaptConfig
@@ -219,9 +218,8 @@ class WordsTask:
         """Return float64 (n,): the mean log-likelihood of the guessed words of each held-out text."""
         if not self._held:
             return None
-        rng, found = np.random.default_rng([self.seed, 13]), []
-        for which in by_length([len(row) for row in self._held], BUDGET):
-            found += [float(-self._losses([self._held[i]], rng).mean()) for i in which]
+        rng = np.random.default_rng([self.seed, 13])
+        found = [float(-self._losses([row], rng).mean()) for row in self._held]
         return np.array(found, dtype=np.float64)
 
     def _losses(self, rows: list[list[int]], rng: np.random.Generator) -> torch.Tensor:
