@@ -22,6 +22,7 @@ from bench import (
     choices,
     coverage,
     goals,
+    last_stage,
     latency,
     metric_speed,
     page,
@@ -118,6 +119,8 @@ def render(found: list[records.Record]) -> str:
         parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
     if (read := stored("text_encoders")) is not None:
         parts.append(text_encoders.section(read))
+    if (last := stored("last_stage")) is not None:
+        parts.append(last_stage.section(last))
     if (covered := stored("coverage")) is not None:
         parts.append(coverage.section(covered))
     if (timed := stored("speed")) is not None:
