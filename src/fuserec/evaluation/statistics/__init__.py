@@ -1,7 +1,7 @@
 """How sure a figure is, and whether two models differ.
 
 ``confidence.py`` has the intervals of means, ratios and paired differences, ``pooled.py`` those of means over several
-answers of each person, ``paired.py`` the paired tests between
+answers of each person, ``worst.py`` that of what worst groups have, ``paired.py`` the paired tests between
 models, ``signflip.py`` the permutation distribution behind them, ``resampling.py`` the bootstrap, ``multiple.py`` the
 correction for many comparisons. NaN means "no value for this user" and is left out; a segment is the same column
 with NaN outside the segment.
@@ -22,6 +22,7 @@ from fuserec.evaluation.statistics.pooled import pooled_intervals
 from fuserec.evaluation.statistics.resampling import resampled_sums
 from fuserec.evaluation.statistics.signflip import sign_flip_p
 from fuserec.evaluation.statistics.values import Difference, Estimate
+from fuserec.evaluation.statistics.worst import worst_difference
 
 __all__ = [
     "ALPHA",
@@ -39,4 +40,5 @@ __all__ = [
     "resampled_sums",
     "sign_flip_p",
     "unpaired_difference",
+    "worst_difference",
 ]
