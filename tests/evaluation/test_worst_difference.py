@@ -7,7 +7,7 @@ import pytest
 
 from fuserec.evaluation.groups import Groups
 from fuserec.evaluation.measures.fairness import less_worst
-from fuserec.evaluation.statistics import Estimate, worst_difference
+from fuserec.evaluation.statistics import Difference, worst_difference
 from fuserec.metrics.fairness import worst
 from fuserec.run import RunOptions
 
@@ -41,7 +41,9 @@ def test_the_change_of_the_worst_group_is_held(ours: tuple[float, ...], theirs: 
     for _ in range(120):
         luck = source.random(3 * n)
         a, b = drawn(source, ours, n, luck), drawn(source, theirs, n, luck)
-        found = worst_difference(a, b, codes, 3, rng=source, within=UNIT, n_resamples=100)
+        found = worst_difference(
+            a, b, codes, 3, rng=source, permuting=source, within=UNIT, n_resamples=100, n_permutations=1
+        )
         assert found.low is not None
         assert found.high is not None
         held += found.low <= truth <= found.high
@@ -56,9 +58,9 @@ def test_the_worst_group_is_found_anew_in_every_resample() -> None:
     codes = np.repeat(np.arange(6), 50)
     a = source.random(300)
     b = np.repeat([0.9, 0.9, 0.9, 0.9, 0.9, 0.2], 50)
-    found = worst_difference(a, b, codes, 6, rng=rng(), within=None)
+    found = worst_difference(a, b, codes, 6, rng=rng(), permuting=rng(), within=None)
     means = np.array([a[codes == g].mean() for g in range(6)])
-    assert found.value == pytest.approx(means.min() - 0.2)
+    assert found.difference == pytest.approx(means.min() - 0.2)
     assert found.low is not None
     assert found.high is not None
     picks = [source.integers(0, 50, (2000, 50)) + 50 * g for g in range(6)]
@@ -69,15 +71,19 @@ def test_the_worst_group_is_found_anew_in_every_resample() -> None:
 def test_equal_models_and_missing_users() -> None:
     a = np.array([0.2, 0.4, 0.6, np.nan, 0.1, 0.9])
     codes = np.array([0, 0, 1, 1, -1, 1])
-    same = worst_difference(a, a, codes, 2, rng=rng(), within=UNIT)
-    assert same.value == 0
+    same = worst_difference(a, a, codes, 2, rng=rng(), permuting=rng(), within=UNIT)
+    assert same.difference == 0
     assert same.low is not None
     assert same.low < 0 < (same.high or 0)  # another user may yet tell them apart
-    alone = worst_difference([0.1, 0.5, 0.6], [0.2, 0.4, 0.9], [0, 1, 1], 2, rng=rng())
-    assert alone.value == pytest.approx(-0.1)
-    assert alone.low is None
-    nobody = worst_difference(a, np.full(6, np.nan), codes, 2, rng=rng())
-    assert nobody == Estimate(None)
+    assert same.p == 1
+    assert same.users == 4
+    alone = worst_difference([0.1, 0.5, 0.6], [0.2, 0.4, 0.7], [0, 1, 1], 2, rng=rng(), permuting=rng())
+    assert alone.difference == pytest.approx(
+        0.0
+    )  # 0.55 in the group of two, with either: one user is no group
+    assert alone.users == 2
+    nobody = worst_difference(a, np.full(6, np.nan), codes, 2, rng=rng(), permuting=rng())
+    assert nobody == Difference(None, None, None, None, 0)
 
 
 def test_a_lift_of_the_worst_group_is_told_from_chance() -> None:

@@ -17,7 +17,6 @@ from fuserec.evaluation.statistics import (
     worst_difference,
 )
 from fuserec.metrics import name_and_k
-from fuserec.metrics.fairness import paired_worst_p
 
 RMSE = "rmse"
 WORST = "group_worst:"
@@ -77,10 +76,9 @@ def _less_worst(model: Side, other: Side, metric: str) -> Difference | None:
     if ours is None or theirs is None or codes is None or others is None or not np.array_equal(codes, others):
         return None
     n, level = int(codes.max(initial=-1)) + 1, model.results.level
-    found = worst_difference(ours, theirs, codes, n, rng=resamples(), within=span_of(metric), level=level)
-    p = paired_worst_p(ours, theirs, codes, n, rng=resamples())
-    users = int((~np.isnan(ours - theirs) & (codes >= 0)).sum())
-    return Difference(found.value, found.low, found.high, None if np.isnan(p) else p, users)
+    return worst_difference(
+        ours, theirs, codes, n, rng=resamples(), permuting=resamples(), within=span_of(metric), level=level
+    )
 
 
 def resamples() -> np.random.Generator:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fuserec.evaluation.groups import Groups
 from fuserec.evaluation.measures.base import Measured
-from fuserec.evaluation.statistics import Estimate, interval
+from fuserec.evaluation.statistics import Estimate, spread_of_groups
 from fuserec.metrics.grouping import group_means
 from fuserec.metrics.ranking import AT_K, target_ranks
 
@@ -45,8 +45,9 @@ def _worst(
     out = {}
     for k in yardstick.ks:
         values = AT_K[ACCURACY](shown, k)
-        least = int(np.nanargmin(group_means(values, group, len(names))))
-        out[f"aim@{k}"] = interval(values[group == least], rng=yardstick.rng(), within=(0.0, 1.0))
+        spread = spread_of_groups(values, group, len(names))
+        least = float(np.nanmin(group_means(values, group, len(names))))
+        out[f"aim@{k}"] = Estimate(least) if spread is None else spread.worst
     return out
 
 

@@ -30,7 +30,6 @@ from fuserec.metrics.fairness import (
     gap_p,
     means_of_groups,
     paired_gap_p,
-    paired_worst_p,
     shares,
     worst_due,
 )
@@ -190,11 +189,16 @@ def less_worst(
     values: FloatArray, base: FloatArray, groups: Groups, run: RunOptions, n_permutations: int
 ) -> Difference:
     """Return how much more one model's worst group has of a metric of unit range than another's."""
-    codes, n = groups.codes, len(groups)
-    found = worst_difference(values, base, codes, n, rng=run.rng("bootstrap"), within=UNIT)
-    p = paired_worst_p(values, base, codes, n, rng=run.rng("permutations"), n_permutations=n_permutations)
-    users = int((~np.isnan(values) & ~np.isnan(base) & (codes >= 0)).sum())
-    return Difference(found.value, found.low, found.high, None if np.isnan(p) else p, users)
+    return worst_difference(
+        values,
+        base,
+        groups.codes,
+        len(groups),
+        rng=run.rng("bootstrap"),
+        permuting=run.rng("permutations"),
+        within=UNIT,
+        n_permutations=n_permutations,
+    )
 
 
 def _less_gap(

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from fuserec.evaluation.statistics.confidence import Within, checked, difference_ends, interval
 from fuserec.evaluation.statistics.resampling import resampled_sums
-from fuserec.evaluation.statistics.values import Estimate, FloatArray
-from fuserec.metrics.fairness import means_of_groups, worst
+from fuserec.evaluation.statistics.values import Difference, Estimate, FloatArray
+from fuserec.metrics.fairness import means_of_groups, paired_worst_p, worst
 from fuserec.metrics.grouping import ratio
 
 Codes = npt.NDArray[np.int64]
@@ -30,53 +30,52 @@ def worst_difference(
     n_groups: int,
     *,
     rng: np.random.Generator,
+    permuting: np.random.Generator,
     within: Within | None = None,
     n_resamples: int = 1000,
+    n_permutations: int = 199,
     level: float = 0.95,
-) -> Estimate:
+) -> Difference:
     """Mean of a in its worst group less that of b in its own, with the interval that the module describes.
 
     Parameters
     ----------
     a, b : float (n_users,)
-        One value per user and model; who has only one of them (NaN) takes no part.
+        One value per user and model; who has only one of them (NaN) takes no part, nor does a group of one user.
     codes : int (n_users,)
         Group of each user, 0 to n_groups - 1; -1 for none.
     n_groups : int
-    rng : numpy.random.Generator
-        Source of the resamples, one after another for each group.
+    rng, permuting : numpy.random.Generator
+        Sources of the resamples, group by group, and of the permutations that give p.
     within : (float, float), optional
         The range of the metric, where it has one.
     n_resamples : int
         Memory: two figures a resample and group, and what resampling the largest group takes.
+    n_permutations : int
+        See :func:`~fuserec.metrics.fairness.paired_worst_p`.
     level : float
-
-    Returns
-    -------
-    Estimate
-        Without an interval where a worst group is one user; without a value where no user has both.
     """
     checked(level, n_resamples)
     values, group = np.column_stack([a, b]).astype(np.float64), np.asarray(codes, np.int64)
     kept = (group >= 0) & ~np.isnan(values).any(axis=1)
+    sizes = np.bincount(group[kept], minlength=n_groups)
+    kept[kept] = sizes[group[kept]] > 1
     values, group = values[kept], group[kept]
     if not group.size:
-        return Estimate(None)
+        return Difference(None, None, None, None, 0)
     means = np.stack([means_of_groups(column, group, n_groups) for column in values.T])
     value = float(worst(means[0]) - worst(means[1]))
-    at = np.nanargmin(means, axis=1)
-    if np.bincount(group)[at].min() < 2:
-        return Estimate(value)
-    drawn = np.stack(
-        [_resampled(values[group == code], rng, n_resamples) for code in np.unique(group)], axis=2
-    )
+    told = np.unique(group)
+    drawn = np.stack([_resampled(values[group == code], rng, n_resamples) for code in told], axis=2)
     changes = worst(drawn[:, 0]) - worst(drawn[:, 1])
     tail = (1 - level) / 2
-    ends = [tuple(np.quantile(changes, [tail, 1 - tail]).tolist())]
-    surer = level ** (1 / np.unique(group).size)
-    contrast = _of_worst(values, group, at, rng, within, n_resamples, surer)
-    ends += [] if contrast is None else [contrast]
-    return Estimate(value, min(low for low, _ in ends), max(high for _, high in ends))
+    low, high = np.quantile(changes, [tail, 1 - tail]).tolist()
+    seen = _of_worst(
+        values, group, np.nanargmin(means, axis=1), rng, within, n_resamples, level ** (1 / told.size)
+    )
+    low, high = (low, high) if seen is None else (min(low, seen[0]), max(high, seen[1]))
+    p = paired_worst_p(*values.T, group, n_groups, rng=permuting, n_permutations=n_permutations)
+    return Difference(value, low, high, p, group.size)
 
 
 def _resampled(values: FloatArray, rng: np.random.Generator, n_resamples: int) -> FloatArray:
