@@ -21,7 +21,7 @@ from fuserec.tuning.objective import Objective
 from fuserec.tuning.result import PartResult, TuneResult
 from fuserec.tuning.space import Range, space_of
 from fuserec.tuning.storage import open_study, storage
-from fuserec.tuning.trials import Limits, Search, reached
+from fuserec.tuning.trials import Limits, Search, positive, reached
 from fuserec.tuning.verification import Candidate, verify
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def tune(
         Where Optuna is not installed.
     """
     config, run, split = config or RecommenderConfig(), run or RunOptions(), split or SplitConfig()
-    for name, value in (("trials", trials), ("seconds", seconds), ("queries", queries)):
-        if value is not None and not value > 0:
-            raise ConfigError(f"tune: {name} = {value}: has to be above 0")
+    positive(trials=trials, seconds=seconds, queries=queries)
     goal, tables = Objective.parse(objective), config.parts or default_parts(dataset)
     plan = _Plan(dataset, config, tables, create_parts(tables), goal, split, queries, run)
     chosen = plan.chosen(parts)
@@ -109,19 +107,20 @@ def tune(
     plan.check(spaces)
     path = None if study is None else Path(study)
     told = {**parameters(config, dataset, run), "tune": {"objective": objective, "split": split.model_dump()}}
-    with (
-        storage(path) as kept,
-        tracked(config.tracking, f"tune-{dataset.info.name}", told, run) as following,
-    ):
+    named = f"tune-{dataset.info.name}"
+    with storage(path) as kept, tracked(config.tracking, named, told, run) as following:
         plan = replace(plan, run=following)
-        result = plan.result(
-            plan.searches(chosen, spaces, kept, path), _Time(trials, seconds), verified, path
-        )
-        for name, part in result.parts.items():
-            values = {"before": part.before, "after": part.after}
-            row = {f"{key}/{name}": value for key, value in values.items() if value is not None}
-            following.track("tune", 0, row)
+        searches = plan.searches(chosen, spaces, kept, path)
+        result = plan.result(searches, _Time(trials, seconds), verified, path)
+        _track(result, following)
     return result
+
+
+def _track(result: TuneResult, run: RunOptions) -> None:
+    """Tell trackers what every part gained."""
+    for name, part in result.parts.items():
+        values = {"before": part.before, "after": part.after}
+        run.track("tune", 0, {f"{key}/{name}": value for key, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True)
