@@ -107,13 +107,10 @@ def tune(
     plan.check(spaces)
     path = None if study is None else Path(study)
     told = {**parameters(config, dataset, run), "tune": {"objective": objective, "split": split.model_dump()}}
-    named = f"tune-{dataset.info.name}"
+    named, wanted = f"tune-{dataset.info.name}", _Time(trials, seconds)
     with storage(path) as kept, tracked(config.tracking, named, told, run) as following:
         plan = replace(plan, run=following)
-        searches = plan.searches(chosen, spaces, kept, path)
-        result = plan.result(searches, _Time(trials, seconds), verified, path)
-        _track(result, following)
-    return result
+        return plan.result(plan.searches(chosen, spaces, kept, path), wanted, verified, path)
 
 
 def _track(result: TuneResult, run: RunOptions) -> None:
@@ -248,7 +245,7 @@ class _Plan:
             name: {**table, **(parts[name].changes if name in parts else {})}
             for name, table in self.tables.items()
         }
-        return TuneResult(
+        result = TuneResult(
             self.config.model_copy(update={"parts": tables}),
             parts,
             str(self.objective),
@@ -262,6 +259,8 @@ class _Plan:
             None if path is None else str(path),
             stopped,
         )
+        _track(result, self.run)
+        return result
 
     def _verified(self, ground: Ground, searches: Mapping[str, Search]) -> Any:
         """Verify the changes of all parts."""
