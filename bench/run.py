@@ -21,6 +21,7 @@ import fuserec
 from bench import (
     choices,
     coverage,
+    few_labels,
     goals,
     latency,
     metric_speed,
@@ -31,6 +32,7 @@ from bench import (
     sequence_speed,
     speed,
     text_encoders,
+    tuning_methods,
 )
 
 RESULTS = records.RESULTS
@@ -118,6 +120,10 @@ def render(found: list[records.Record]) -> str:
         parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
     if (read := stored("text_encoders")) is not None:
         parts.append(text_encoders.section(read))
+    if (tuned := stored("tuning_methods")) is not None:
+        parts.append(tuning_methods.section(tuned))
+    if (counted := stored("few_labels")) is not None:
+        parts.append(few_labels.section(counted))
     if (covered := stored("coverage")) is not None:
         parts.append(coverage.section(covered))
     if (timed := stored("speed")) is not None:
