@@ -1,7 +1,7 @@
-"""The language model as a scorer of pairs on a public dataset: alone over the whole catalogue, or as a last stage.
+"""The language model as a scorer of pairs on a public dataset, alone over the whole catalogue.
 
     python -m bench.language_pairs --data ../shared/data --dataset beauty [--stage test] [--queries 2000]
-        [--last-stage --depth 50 --parts popularity,cooccurrence,item_knn,content] [--shift typos:0.1] key=value ...
+        [--shift typos:0.1] key=value ...
 
 ``key=value`` are hyperparameters of the scorer (TOML values, ``'tuning.method="lora"'``). Figures are of held-out last
 items, ranked among the whole catalogue, on validation unless ``--stage test`` is given; ``--queries`` draws some. With
@@ -22,15 +22,12 @@ import numpy as np
 import polars as pl
 
 from bench import datasets
-from fuserec.config import create_parts, default_parts
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.encoders.noise import shift_named
 from fuserec.evaluation.encoders import shifted_texts
-from fuserec.fusion import fusion_of
-from fuserec.fusion.base import fit_parts, held_with_words
-from fuserec.fusion.config import FusionConfig
+from fuserec.fusion.base import held_with_words
 from fuserec.fusion.judging import ndcg, pieces
 from fuserec.numerics.ranks import target_ranks
 from fuserec.run import RunOptions
@@ -79,11 +76,6 @@ def main() -> None:
     parser.add_argument("--dataset", default="beauty", help="a name of bench/datasets.py")
     parser.add_argument("--stage", choices=("validation", "test"), default="validation")
     parser.add_argument("--queries", type=int, default=2000, help="drawn from those that are held out")
-    parser.add_argument(
-        "--last-stage", action="store_true", help="re-score a fusion instead of ranking alone"
-    )
-    parser.add_argument("--depth", type=int, default=50)
-    parser.add_argument("--parts", default="popularity,cooccurrence,item_knn,content", help="or: default")
     parser.add_argument("--shift", action="append", default=[], help="typos:0.1, words:0.2 or span:0.2")
     parser.add_argument("--threads", type=int, default=RunOptions().threads)
     parser.add_argument("--checkpoints", type=Path)
@@ -98,18 +90,11 @@ def main() -> None:
     some = held_with_words(some.take(drawn), data, features, run)
     table = hyperparameters(options.values)
     began = time.perf_counter()
-    if options.last_stage:
-        told = last_stage(
-            table, options, held.train, features, held_with_words(held.validation, data, features, run), run
-        )
-        fused = told.pop("fused")
-        told = {**told, **(figures(fused, some, run) if options.stage == "test" else {})}
-    else:
-        scorer = create(SCORER, table).fit(held.train, features, run)
-        took = time.perf_counter() - began
-        told = {"fit_s": took, **scorer.facts, **figures(scorer, some, run)}
-        for shift in map(shift_named, options.shift):
-            told[shift.name] = figures(under(shift, scorer, held.train, features, run), some, run)
+    scorer = create(SCORER, table).fit(held.train, features, run)
+    took = time.perf_counter() - began
+    told = {"fit_s": took, **scorer.facts, **figures(scorer, some, run)}
+    for shift in map(shift_named, options.shift):
+        told[shift.name] = figures(under(shift, scorer, held.train, features, run), some, run)
     print(
         json.dumps({"dataset": options.dataset, "stage": options.stage, "options": table, **told}, indent=1)
     )
@@ -124,27 +109,6 @@ def under(shift: Shift, scorer: Scorer, train: Dataset, features: ItemFeatures, 
         for name in named
     ]
     return scorer.updated(replace(train, item_table=table.with_columns(faulty)), features, run)
-
-
-def last_stage(
-    table: dict[str, Any],
-    options: argparse.Namespace,
-    train: Any,
-    features: ItemFeatures,
-    validation: Holdout,
-    run: RunOptions,
-) -> dict[str, Any]:
-    """Return a fusion with a last stage, learnt on validation, and what it saw there."""
-    stage = {"scorer": {"scorer": SCORER, **table}, "depth": options.depth, "max_queries": options.queries}
-    config = FusionConfig.parse({"tune": False, "last_stage": stage}, "the command line")
-    names = (
-        default_parts(train)
-        if options.parts == "default"
-        else {name: {} for name in options.parts.split(",")}
-    )
-    parts = fit_parts(create_parts(names), train, features, run)
-    fused = fusion_of(config, parts).taught(validation, run, features)
-    return {"fused": fused, "validation": fused.learnt.figures, "last_stage": fused.facts["last_stage"]}
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from bench import (
     coverage,
     few_labels,
     goals,
+    information,
+    last_stage,
     latency,
     metric_speed,
     page,
@@ -36,7 +38,16 @@ from bench import (
 )
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training", "latency", "metric_speed", "text_encoders", "coverage")
+TASKS = (
+    "quality",
+    "speed",
+    "training",
+    "latency",
+    "metric_speed",
+    "text_encoders",
+    "coverage",
+    "information",
+)
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -124,8 +135,12 @@ def render(found: list[records.Record]) -> str:
         parts.append(tuning_methods.section(tuned))
     if (counted := stored("few_labels")) is not None:
         parts.append(few_labels.section(counted))
+    if (last := stored("last_stage")) is not None:
+        parts.append(last_stage.section(last))
     if (covered := stored("coverage")) is not None:
         parts.append(coverage.section(covered))
+    if (known := stored("information")) is not None:
+        parts.append(information.section(known))
     if (timed := stored("speed")) is not None:
         parts.append(speed_section(timed))
     if training is not None:
@@ -148,6 +163,7 @@ def measure(task: str, data: Path) -> int:
         "metric_speed": metric_speed.run,
         "text_encoders": text_encoders.run,
         "coverage": lambda folder: coverage.run(),
+        "information": lambda folder: information.run(),
     }
     store(task, makers[task](data))
     return 0

@@ -3,20 +3,22 @@
     python -m bench.tuning_methods --data ../shared/data --dataset beauty [--only "full|biases"] [--config F.toml]
         [--keep FOLDER] [--checkpoints FOLDER] [--device cuda] [--out F.json]
 
-The untouched MiniLM (float32), every method of the file after it, and the smaller forms of what was tuned;
-bench/tuning_methods.toml has the settings. Whitening and recency are chosen for each on validation, the test is looked
-at once. What can be written as a folder is kept under ``--keep``. Figures go to bench/results/tuning_methods.json;
-what is there of other rows and datasets is kept.
+The untouched MiniLM (float32), every method of the file after it, and the smaller forms of what was tuned, each in a
+process of its own; bench/tuning_methods.toml has the settings. Whitening and recency are chosen for each on
+validation, the test is looked at once. What can be written as a folder is kept under ``--keep``. Figures go to
+bench/results/tuning_methods.json; what is there of other rows and datasets is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,8 +215,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULT)
     told = parser.parse_args()
     table = tomllib.loads(told.config.read_text(encoding="utf-8"))[told.dataset]
+    rows = (*table.get("methods", {}), *table.get("smaller", {}))
+    only = tuple(name.strip() for name in told.only.split("|") if name.strip()) or rows
+    if len(only) > 1:
+        with tempfile.TemporaryDirectory() as place:
+            each_alone(only, told, told.keep or Path(place))
+        return
     options = RunOptions(threads=told.threads, checkpoints=told.checkpoints, device=told.device)
-    only = tuple(name.strip() for name in told.only.split("|") if name.strip())
     data = datasets.load(told.dataset, told.data)
     with tempfile.TemporaryDirectory() as place:
         measured = run(data, table, options, told.keep or Path(place), only)
@@ -222,6 +229,16 @@ def main() -> None:
     found[told.dataset] = joined(found.get(told.dataset), measured)
     told.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(section({told.dataset: found[told.dataset]}))
+
+
+def each_alone(rows: Iterable[str], told: argparse.Namespace, keep: Path) -> None:
+    """Measure every row in a process of its own, so that memory is told from a clean start."""
+    for name in rows:
+        words: list[Any] = [sys.executable, "-m", "bench.tuning_methods", "--only", name, "--keep", keep]
+        for option in ("data", "dataset", "config", "checkpoints", "device", "threads", "out"):
+            if (value := getattr(told, option)) is not None:
+                words += [f"--{option}", value]
+        subprocess.run([str(word) for word in words], check=True)
 
 
 if __name__ == "__main__":

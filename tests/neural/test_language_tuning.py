@@ -105,6 +105,27 @@ class TestLowRank:
         assert not any("lora" in name for name, _ in after.named_parameters())
         np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
 
+    @pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2", "t5"])
+    @pytest.mark.parametrize("targets", ["attention", "all"])
+    def test_word_vectors_are_updated_at_their_own_rank(self, folders, kind, targets):
+        plain, backbone = (
+            made(folders[kind], "lora", targets=targets, rank=2, word_rank=rank) for rank in (0, 3)
+        )
+        words = open_backbone(str(folders[kind]), RUN).model.get_input_embeddings().weight
+        more = sizes(backbone)[0] - sizes(plain)[0]
+        unused = sum(p.numel() for n, p in plain.named_parameters() if "pooler" in n and "lora_" in n)
+        assert more + unused == 3 * sum(words.shape)
+        stepped(backbone)
+        before = backbone.encode(TEXTS, RUN)
+        after = merged(backbone)
+        change = after.model.get_input_embeddings().weight - words
+        assert 1 <= np.linalg.matrix_rank(change.detach().numpy(), rtol=1e-5) <= 3
+        np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
+
+    def test_word_vectors_belong_to_lora_alone(self):
+        with pytest.raises(ConfigError, match="word_rank is for method = 'lora', not for full"):
+            TuningConfig.parse({"method": "full", "word_rank": 2}, "the test")
+
     def test_adalora_merges_too(self, folders):
         backbone = stepped(made(folders["bert"], "adalora", rank=2), steps=STEPS, rate=1e-3)
         backbone.budget.settle()

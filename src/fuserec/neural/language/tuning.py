@@ -152,17 +152,16 @@ def _with_peft(backbone: Backbone, config: TuningConfig, steps: int) -> nn.Modul
 def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -> Any:
     """Return peft's description of the low-rank updates."""
     kind = getattr(backbone.model.config, "model_type", "")
-    targets: Any = (
-        ATTENTION.get(kind, ["q_proj", "v_proj"]) if config.targets == "attention" else "all-linear"
-    )
     shared = {
-        "target_modules": targets,
+        "target_modules": _targets(backbone, config, kind),
         "lora_alpha": config.scale * config.rank,
         "lora_dropout": config.dropout,
         "fan_in_fan_out": kind == "gpt2",  # its maps are stored turned round
     }
     if config.method == "lora":
-        return peft.LoraConfig(r=config.rank, **shared)
+        words = {_words_of(backbone.model): config.word_rank} if config.word_rank else {}
+        scales = {name: config.scale * rank for name, rank in words.items()}
+        return peft.LoraConfig(r=config.rank, rank_pattern=words, alpha_pattern=scales, **shared)
     warm, last = _phases(steps)
     return peft.AdaLoraConfig(
         init_r=config.rank + max(1, config.rank // 2),
@@ -172,6 +171,31 @@ def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -
         total_step=max(steps, warm + last + 2),
         **shared,
     )
+
+
+def _targets(backbone: Backbone, config: TuningConfig, kind: str) -> str | list[str]:
+    """Return the names of the maps that are updated, as peft has them: suffixes, or its word for every linear map."""
+    attention = ATTENTION.get(kind, ["q_proj", "v_proj"])
+    if not config.word_rank:
+        return attention if config.targets == "attention" else "all-linear"
+    model = backbone.model
+    if config.targets == "attention":
+        return [*attention, _words_of(model)]
+    maps = {id(part) for block in blocks_of(model) for part in block.modules() if _is_map(part)}
+    return [*(name for name, part in model.named_modules() if id(part) in maps), _words_of(model)]
+
+
+def _is_map(part: nn.Module) -> bool:
+    """Return whether a module is a linear map, as GPT-2 has it too."""
+    from transformers.pytorch_utils import Conv1D
+
+    return isinstance(part, (nn.Linear, Conv1D))
+
+
+def _words_of(model: nn.Module) -> str:
+    """Return the name of the module that looks word vectors up; T5 holds them twice and reads by the second."""
+    words = model.get_input_embeddings().weight  # type: ignore[operator]
+    return [name for name, part in model.named_modules() if getattr(part, "weight", None) is words][-1]
 
 
 def _phases(steps: int) -> tuple[int, int]:

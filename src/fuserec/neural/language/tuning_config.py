@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fuserec.settings import Settings
 
@@ -32,6 +32,18 @@ class TuningConfig(Settings):
     targets: Literal["attention", "all"] = Field(
         default="attention", description="lora, adalora: the maps to queries and values, or every linear map."
     )
+    word_rank: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        description="lora: rank of an update of the word vectors too, where names of a catalogue are learnt; 0: none.",
+    )
     adapter_dim: int = Field(default=64, ge=1, le=4096, description="adapters: width of the bottleneck.")
     virtual_tokens: int = Field(default=16, ge=1, le=512, description="prefix, soft_prompt: how many.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="lora, adalora: on what an update reads.")
+
+    @model_validator(mode="after")
+    def _words_by_lora(self) -> Self:
+        if self.word_rank and self.method != "lora":
+            raise ValueError(f"word_rank is for method = 'lora', not for {self.method}: leave it out")
+        return self
