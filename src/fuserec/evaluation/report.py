@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 
-from fuserec.evaluation import wording
 from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.results import EvaluationResults, write_text
@@ -19,6 +18,7 @@ from fuserec.evaluation.sections.places import places
 from fuserec.evaluation.sections.rounds import rounds
 from fuserec.evaluation.sections.segments import segments
 from fuserec.evaluation.sections.tradeoffs import trade_offs
+from fuserec.evaluation.summary import summary
 from fuserec.evaluation.tables import terminal_table
 from fuserec.evaluation.texts import texts_in
 
@@ -119,7 +119,7 @@ def _header(page: Page, title: str) -> Html:
 
 def _summary(page: Page) -> Html:
     """Say in words what was found."""
-    first, *rest = wording.summary(page.results, page.texts)
+    first, *rest = summary(page.results, page.texts)
     notes = page.results.notes
     told = element("ul", [element("li", page.texts.note(note)) for note in notes], class_="notes")
     return element(

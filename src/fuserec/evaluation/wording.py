@@ -1,8 +1,8 @@
-"""How the report says it: figures, names of segments and splits, and the summary in plain words."""
+"""How the report says it: figures, names of segments and splits, and verdicts."""
 
 from __future__ import annotations
 
-from fuserec.evaluation.results import WITHOUT_RERANK, EvaluationResults, ModelResult
+from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.evaluation.texts import ENGLISH, Texts
 from fuserec.metrics import definition, name_and_k
@@ -214,111 +214,6 @@ def versus_on(results: EvaluationResults, metric: str, model: str, reference: st
         if comparison.reference == model and reference in comparison.models:
             return comparison.models[reference].turned()
     return None
-
-
-def summary(results: EvaluationResults, texts: Texts = ENGLISH) -> list[str]:
-    """Return what the evaluation found as a few plain sentences."""
-    name = leading(results)
-    if name is None:
-        return [texts("nothing_found")]
-    model, metric = results.models[name], primary_of(results)
-    lines = [_headline(results, name, metric, texts), _against_next(results, name, metric, texts)]
-    lines.append(_reranked(results, name, metric, texts))
-    lines += [
-        _reached(model, texts, bool(results.rounds)),
-        _weakest(model, metric, texts),
-        _catalogue(model, texts),
-    ]
-    return [texts.percent(line) for line in lines if line]
-
-
-def _headline(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
-    """Say how good the leading model is."""
-    model = results.models[name]
-    estimate = model.metrics.get(metric, Estimate(None))
-    if estimate.value is None:
-        return texts("no_figure", model=name, metric=metric_title(metric, texts))
-    ends = interval(metric, estimate)
-    return texts(
-        "best" if results.best(metric) == name else "reaches",
-        model=name,
-        metric=metric_title(metric, texts),
-        value=figure(metric, estimate.value),
-        sure=texts("sure", level=f"{100 * results.level:g} %", ends=ends) if ends else "",
-        users=f"{model.users:,}",
-    )
-
-
-def _against_next(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
-    """Say how the leading model compares with the best of the others."""
-    plain = f"{name}{WITHOUT_RERANK}"
-    rest = {other: model for other, model in results.models.items() if other not in (name, plain)}
-    other = results.model_copy(update={"models": rest}).best(metric)
-    found = versus(results, name, other) if other else None
-    if other is None or found is None or found.difference is None:
-        return ""
-    replayed = results.split.get("kind") == "replay"
-    rival = other if replayed else texts("said.rival", other=other)
-    return texts("said.against", rival=rival, verdict=verdict(metric, found, texts))
-
-
-def _reranked(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
-    """Say what the rerankers of a model cost, where it has any."""
-    found = versus(results, name, f"{name}{WITHOUT_RERANK}")
-    if found is None or found.difference is None:
-        return ""
-    return texts("said.reranked", metric=metric_title(metric, texts), verdict=verdict(metric, found, texts))
-
-
-def _reached(model: ModelResult, texts: Texts, rounds: bool = False) -> str:
-    """Say what the hit rate means for people, who may be asked in several rounds."""
-    for name in ("hit_rate@10", *model.metrics):
-        estimate = model.metrics.get(name)
-        if name.startswith("hit_rate@") and estimate is not None and estimate.value is not None:
-            people = texts("people", n=f"{estimate.value * model.users:,.0f}", of=f"{model.users:,}")
-            if (
-                model.users > 1000 or rounds
-            ):  # a small count is not blown up, a large one is made easy to grasp
-                people = texts("people_per", n=f"{1000 * estimate.value:,.0f}", of="1,000")
-            return texts("reached", people=people, k=name_and_k(name)[1])
-    return ""
-
-
-FEWEST = 30
-"""A segment of fewer users says nothing that could be generalised."""
-
-
-def _weakest(model: ModelResult, metric: str, texts: Texts) -> str:
-    """Say for whom the model does least well."""
-    values = {
-        name: estimate.value
-        for name, segment in model.segments.items()
-        if FEWEST <= segment.users < model.users  # a segment of everybody tells nothing apart
-        and (estimate := segment.metrics.get(metric)) is not None
-        and estimate.value is not None
-    }
-    if len(values) < 2:
-        return ""
-    lower = definition(metric).better == "lower"
-    name = max(values, key=values.__getitem__) if lower else min(values, key=values.__getitem__)
-    title = segment_title(name, texts)
-    return texts(
-        "weakest",
-        segment=title.lower() if name in SEGMENTS else title,
-        metric=metric_title(metric, texts),
-        value=figure(metric, values[name]),
-        users=f"{model.segments[name].users:,}",
-    )
-
-
-def _catalogue(model: ModelResult, texts: Texts) -> str:
-    """Say how much of the catalogue is shown."""
-    for metric in ("coverage@10", *model.metrics):
-        estimate = model.metrics.get(metric)
-        if metric.startswith("coverage@") and estimate is not None and estimate.value is not None:
-            share = figure(metric, estimate.value)
-            return texts("catalogue", k=name_and_k(metric)[1], share=share)
-    return ""
 
 
 def compared(metric: str, gap: Difference | None) -> tuple[str, str, str]:
