@@ -78,6 +78,11 @@ def paired_differences(
     level : float
         Confidence of the interval, between 0 and 1.
 
+    Returns
+    -------
+    dict of Difference
+        Where every user has the same value of both, the interval is [0, 0].
+
     Raises
     ------
     DataError
@@ -101,7 +106,8 @@ def paired_differences(
         ends = None
         if d.size > 1:
             own = None if open_ends is None else open_ends[:, at]
-            ends = difference_ends(d, within, level) or _mean_ends(d, own, level)
+            # without any difference there is nothing to be unsure of: no model found what the other missed
+            ends = (difference_ends(d, within, level) or _mean_ends(d, own, level)) if d.any() else (0.0, 0.0)
         found[key] = _difference(d, ends, None if p is None else float(p[at]))
     return found
 
@@ -148,7 +154,7 @@ def paired_ratio_difference(
         return Difference(value, None, None, None, 1)
     gaps = parts[:, 0] - parts[:, 1]
     drawn = studentised_ratios(parts, function, rng, n_resamples) if resampled(n) else None
-    low, high = ratio_ends(parts, function, drawn, level)
+    low, high = ratio_ends(parts, function, drawn, level) if gaps.any() else (0.0, 0.0)
     deviation = float(influence(parts, function).std(ddof=1))
     above, below = _shares(gaps)
     return Difference(
