@@ -120,7 +120,7 @@ def test_metrics_of_several_columns_keep_the_order_of_the_results(results):
     said = words(to_html(results.model_copy(update={"models": {"fused": model}})))
     places = [said.index(f"NDCG gap ({name})") for name in ("zone", "age", "gender", "city")]
     assert places == sorted(places)
-    assert "−0.0200–0.2000" in said
+    assert "−0.0200 to 0.2000" in said
 
 
 def test_simulated_data_are_marked(results):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fuserec.evaluation import wording
 from fuserec.evaluation.report import to_html
 from fuserec.evaluation.results import Comparison, DatasetFacts, EvaluationResults, ModelResult, RoundResult
 from fuserec.evaluation.statistics import Difference, Estimate
@@ -99,3 +100,43 @@ def test_questions_of_several_rounds_are_counted_as_questions():
     assert "In 866 of 1,000 questions the first 10 shown hold an item that was chosen next." in summary(many)
     assert "每 1,000 次查询中有 866 次，前 10 个推荐中有用户随后选择的物品。" in summary(many, CHINESE)
     assert not any("of 1,000 users" in line for line in summary(many, ENGLISH))
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [(0.0, "< 0.001"), (1e-9, "< 0.001"), (0.0009996, "< 0.001"), (0.001, "0.001"), (0.0012, "0.001")],
+)
+def test_a_small_p_is_not_written_as_none(p, said):
+    assert wording.p_value(p) == said
+    assert wording.probability(p) == ("p < 0.001" if said == "< 0.001" else "p = 0.001")
+    assert wording.figure("group_gap_p:ndcg@10", p) == said
+    gap = Difference(-0.01, -0.02, -0.005, p, 9, p_holm=p)
+    assert wording.compared("ndcg@10", gap) == ("−0.0100", "−0.0200 to −0.0050", said)
+    for language in ("en", "zh"):
+        page = to_html(found({"fused": 0.07, "content": 0.06}, {"content": gap}), language)
+        assert ">0.000<" not in page
+        assert page.count(said.replace("<", "&lt;")) >= 2  # as it is, and corrected
+
+
+def test_nothing_has_no_minus():
+    assert wording.figure("ndcg@10", -0.00001) == "0.0000"
+    assert wording.figure("novelty", -0.001) == "0.00"
+    assert wording.figure("coverage", -0.0001) == "0.0 %"
+    assert wording.figure("ndcg@10", -0.0001) == "−0.0001"
+    assert wording.signed("ndcg@10", Difference(-0.00001, -0.001, 0.001, 0.9, 9)) == "0.0000"
+    assert wording.signed("ndcg@10", Difference(0.0, 0.0, 0.0, 1.0, 9)) == "0.0000"
+    assert wording.tick("ndcg@10", -0.0) == "0"
+    assert wording.tick("ndcg@10", -0.5) == "−0.5"
+
+
+def test_a_range_below_zero_can_be_read():
+    below, above = Estimate(-0.52, -0.54, -0.51), Estimate(0.52, 0.51, 0.54)
+    assert wording.interval("ndcg@10", below) == "−0.5400 to −0.5100"
+    assert wording.interval("ndcg@10", below, CHINESE) == "−0.5400 至 −0.5100"
+    assert wording.interval("ndcg@10", Estimate(0.0, -0.1, 0.1)) == "−0.1000 to 0.1000"
+    assert (
+        wording.interval("ndcg@10", above) == wording.interval("ndcg@10", above, CHINESE) == "0.5100–0.5400"
+    )
+    model = ModelResult(metrics={"ndcg@10": Estimate(0.07), "group_gap:ndcg@10": below}, users=169)
+    results = found({"fused": 0.07}, {}).model_copy(update={"models": {"fused": model}})
+    assert "−0.5400 至 −0.5100" in to_html(results, "zh")

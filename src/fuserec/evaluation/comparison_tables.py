@@ -70,7 +70,7 @@ def _cells(change: Change) -> list[str]:
         wording.figure(change.metric, change.before),
         wording.figure(change.metric, change.after),
         f"{told} *" if wording.clear(gap) else f"{told}  ",
-        "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        wording.p_value(p),
     ]
 
 

@@ -209,7 +209,5 @@ def _gap(page: Page, found: Series, gap: Difference | None) -> Html:
     figure = element("b" if wording.clear(gap) else "span", page.signed(found.primary, gap))
     if gap.low is None or gap.high is None:
         return figure
-    ends = [
-        f"{'+' if end >= 0 else '−'}{page.figure(found.primary, abs(end))}" for end in (gap.low, gap.high)
-    ]
+    ends = [page.texts.percent(wording.plus(found.primary, end)) for end in (gap.low, gap.high)]
     return element("span", figure, element("small", f"{ends[0]} … {ends[1]}"))

@@ -126,11 +126,6 @@ def _paired(metric: str, gap: Difference | None) -> str:
     ends = (
         ""
         if gap.low is None or gap.high is None
-        else f" [{_signed(metric, gap.low)}, {_signed(metric, gap.high)}]"
+        else f" [{wording.plus(metric, gap.low)}, {wording.plus(metric, gap.high)}]"
     )
     return f"{wording.signed(metric, gap)}{ends}{'' if wording.clear(gap) else ' (chance)'}"
-
-
-def _signed(metric: str, value: float) -> str:
-    """Write one end of a difference with its sign."""
-    return ("+" if value >= 0 else "−") + wording.figure(metric, abs(value))

@@ -49,7 +49,7 @@ def _headline(results: EvaluationResults, name: str, metric: str, texts: Texts) 
     estimate = model.metrics.get(metric, Estimate(None))
     if estimate.value is None:
         return texts("no_figure", model=name, metric=metric_title(metric, texts))
-    ends = interval(metric, estimate)
+    ends = interval(metric, estimate, texts)
     told: dict[str, str] = {
         "model": name,
         "metric": metric_title(metric, texts),

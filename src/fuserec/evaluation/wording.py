@@ -5,7 +5,7 @@ from __future__ import annotations
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.evaluation.texts import ENGLISH, Texts
-from fuserec.metrics import definition, name_and_k
+from fuserec.metrics import base_name, definition, name_and_k
 
 SPLITS = {
     "last-out": "Each user's last item is the one to find, the one before it chose the settings, and models "
@@ -62,25 +62,35 @@ def figure(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     name, _ = name_and_k(metric)
+    if base_name(metric).endswith("_p"):
+        return p_value(value)
     if name in SHARES:
         text = f"{100 * value:.1f} %"
     elif name in COARSE:
         text = f"{value:.2f}"
     else:
         text = f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
-    return text.replace("-", "−")
+    return text.replace("-", "−" if _tells(text) else "")
+
+
+def _tells(text: str) -> bool:
+    """Return whether a figure did not round to nothing."""
+    return any(digit in text for digit in "123456789")
 
 
 def tick(metric: str, value: float) -> str:
     """Write a figure below an axis, as short as it can be."""
-    return f"{100 * value:g} %" if name_and_k(metric)[0] in SHARES else f"{value:g}"
+    value += 0.0  # -0.0 is 0
+    text = f"{100 * value:g} %" if name_and_k(metric)[0] in SHARES else f"{value:g}"
+    return text.replace("-", "−")
 
 
-def interval(metric: str, estimate: Estimate) -> str:
-    """Write the ends of an interval; nothing where there is none."""
+def interval(metric: str, estimate: Estimate, texts: Texts = ENGLISH) -> str:
+    """Write the ends of an interval, with a word between them where a minus could be misread; nothing without one."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"{figure(metric, estimate.low)}–{figure(metric, estimate.high)}"
+    low, high = figure(metric, estimate.low), figure(metric, estimate.high)
+    return texts("range_below" if "−" in low else "range", low=low, high=high)
 
 
 def duration(seconds: float | None, texts: Texts = ENGLISH) -> str:
@@ -97,16 +107,26 @@ def duration(seconds: float | None, texts: Texts = ENGLISH) -> str:
 
 
 def probability(p: float, texts: Texts = ENGLISH) -> str:
-    """Write a p-value."""
-    return texts("p", p=f"{p:.3f}") if p >= 0.0015 else texts("p_least", p="0.001")
+    """Write a p-value with its name."""
+    return texts("p_least", p="0.001") if p < 0.001 else texts("p", p=p_value(p))
+
+
+def p_value(p: float | None) -> str:
+    """Write a p-value for a column of them: one that would round to nothing is below 0.001; none is nothing."""
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def signed(metric: str, difference: Difference) -> str:
     """Write a difference with its sign and what it means."""
     if difference.difference is None:
         return ""
-    text = figure(metric, abs(difference.difference))
-    return ("+" if difference.difference >= 0 else "−") + text
+    return plus(metric, difference.difference)
+
+
+def plus(metric: str, value: float) -> str:
+    """Write a figure with its sign, plus too; one that rounds to nothing has none."""
+    text = figure(metric, abs(value))
+    return ("+" if value > 0 else "−") + text if _tells(text) else text
 
 
 def clear(difference: Difference) -> bool:
@@ -129,7 +149,7 @@ def verdict(metric: str, difference: Difference, texts: Texts = ENGLISH) -> str:
     Examples
     --------
     >>> verdict("ndcg@10", Difference(0.004, 0.002, 0.006, 1e-4, 22363))
-    'better by 0.0040 [0.0020, 0.0060] on 22,363 users (p ≤ 0.001)'
+    'better by 0.0040 [0.0020, 0.0060] on 22,363 users (p < 0.001)'
     >>> verdict("ndcg@10", Difference(0.0003, -0.001, 0.0016, 0.65, 943, detectable=0.0019))
     'no difference found: +0.0003 [−0.0010, +0.0016] on 943 users (p = 0.650); one of 0.0019 would have been seen'
     """
@@ -180,12 +200,12 @@ def _better(metric: str, gap: float) -> str:
 def amount(metric: str, value: float) -> str:
     """Write a difference without its sign; one that would round to nothing gets two digits."""
     text = figure(metric, value)
-    return text if value == 0 or any(digit in text for digit in "123456789") else f"{value:.2g}"
+    return text if value == 0 or _tells(text) else f"{value:.2g}"
 
 
 def _with_sign(metric: str, value: float) -> str:
     """Write a difference with its sign."""
-    return f"{'+' if value >= 0 else '−'}{amount(metric, abs(value))}"
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{amount(metric, abs(value))}"
 
 
 def primary_of(results: EvaluationResults) -> str:
@@ -220,5 +240,4 @@ def compared(metric: str, gap: Difference | None) -> tuple[str, str, str]:
     """Return a difference, its interval and its p-value in words; nothing where there is none."""
     if gap is None or gap.difference is None or gap.low is None or gap.high is None:
         return "", "", ""
-    low, high = (f"{'+' if end >= 0 else '−'}{figure(metric, abs(end))}" for end in (gap.low, gap.high))
-    return signed(metric, gap), f"{low} to {high}", "" if gap.p is None else f"{gap.p:.3f}"
+    return signed(metric, gap), f"{plus(metric, gap.low)} to {plus(metric, gap.high)}", p_value(gap.p)

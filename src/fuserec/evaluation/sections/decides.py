@@ -118,15 +118,13 @@ def _cells(page: Page, metric: str, found: Difference, kinds: list[str]) -> list
     """Make the cells of one difference."""
     texts = page.texts
     ends = [
-        ("+" if end >= 0 else "−") + page.figure(metric, abs(end))
-        for end in (found.low, found.high)
-        if end is not None
+        page.texts.percent(wording.plus(metric, end)) for end in (found.low, found.high) if end is not None
     ]
     said = verdict(metric, found)
     values = [
         page.signed(metric, found),
         " … ".join(ends) or "–",
-        "–" if found.p is None else f"{found.p:.3f}",
+        wording.p_value(found.p) or "–",
         *(_further(page, metric, found, kind) for kind in kinds),
         f"{found.users:,}",
     ]
@@ -145,4 +143,4 @@ def _further(page: Page, metric: str, found: Difference, kind: str) -> str:
         return page.share(value)
     if kind == "detectable":
         return page.figure(metric, value)
-    return f"{value:.3f}" if kind == "adjusted" else f"{value:+.2f}".replace("-", "−")
+    return wording.p_value(value) if kind == "adjusted" else f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")

@@ -5,6 +5,7 @@ from __future__ import annotations
 TEXTS: dict[str, str] = {
     "percent": "{value}%",
     "range": "{low}–{high}",
+    "range_below": "{low} 至 {high}",
     "seconds": "{value} 秒",
     "minutes": "{minutes} 分 {seconds} 秒",
     "date": "{year}年{number}月{day}日",
@@ -65,7 +66,7 @@ TEXTS: dict[str, str] = {
     "weakest": "它在“{segment}”上表现最弱：{metric} 为 {value}（{users} 名用户）。",
     "catalogue": "所有列表的前 {k} 位合起来展示了 {share} 的物品目录。",
     "p": "p = {p}",
-    "p_least": "p ≤ {p}",
+    "p_least": "p < {p}",
     "primary.interval": "细线是按用户计算的 {level} 置信区间。",
     "primary.paired": "数值旁边是与 {lead} 的配对差异。",
     "chance_note": "{change}，在偶然范围之内",

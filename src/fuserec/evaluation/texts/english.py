@@ -6,6 +6,7 @@ TEXTS: dict[str, str] = {
     # numbers, times, days
     "percent": "{value} %",
     "range": "{low}–{high}",
+    "range_below": "{low} to {high}",
     "seconds": "{value} s",
     "minutes": "{minutes} min {seconds} s",
     "date": "{day} {month} {year}",
@@ -68,7 +69,7 @@ TEXTS: dict[str, str] = {
     "weakest": "It does least well on {segment}: {metric} {value} ({users} users).",
     "catalogue": "The first {k} places of all its lists together show {share} of the catalogue.",
     "p": "p = {p}",
-    "p_least": "p ≤ {p}",
+    "p_least": "p < {p}",
     # the metric that decides
     "primary.interval": "The thin line is the {level} interval over users.",
     "primary.paired": "Beside each figure stands its paired difference from {lead}.",
