@@ -70,7 +70,11 @@ def _shifted(found: Series, texts: Texts) -> list[str]:
         sign = -1 if wording.lower_is_better(found.primary) else 1
         worst = min(gaps, key=lambda point: sign * (_gap(point).difference or 0.0))
         lines.append(
-            texts("series.most", name=worst.name, verdict=wording.verdict(found.primary, _gap(worst), texts))
+            texts(
+                "series.most",
+                name=texts.place(worst.name),
+                verdict=wording.verdict(found.primary, _gap(worst), texts),
+            )
         )
         lines.append(_kept(found, worst, texts))
     return lines

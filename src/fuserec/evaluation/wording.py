@@ -42,7 +42,9 @@ COARSE = frozenset(
 def segment_title(name: str, texts: Texts = ENGLISH) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
     told = texts.name("segment", name)
-    return SEGMENTS.get(name, name.removeprefix("group:")) if told == name else told
+    if told != name:
+        return told
+    return texts.group(name.removeprefix("group:")) if name.startswith("group:") else SEGMENTS.get(name, name)
 
 
 def metric_title(metric: str, texts: Texts = ENGLISH) -> str:
