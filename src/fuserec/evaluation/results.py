@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -224,6 +225,12 @@ class EvaluationResults(_Part):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
+            if other := kind_of(text):
+                raise DataError(
+                    f"{where}: is the result of {other}, and not of a whole evaluation: only what `fuserec evaluate "
+                    "--json` writes without --shift, --learning-curve and --dial can be compared; `fuserec report` "
+                    "makes the report of a curve"
+                ) from None
             told = first_fault(error)
             raise DataError(f"{where}: {told}; write it with `fuserec evaluate --json`") from None
 
@@ -277,11 +284,53 @@ def read_json(path: str | os.PathLike[str]) -> EvaluationResults:
     DataError
         If the file cannot be read or is not of this form.
     """
+    return EvaluationResults.from_json(read_text(path, "evaluation results"), str(path))
+
+
+def read_text(path: str | os.PathLike[str], what: str) -> str:
+    """Read a text file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read; in plain words.
+    """
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as evaluation results: {error}") from None
-    return EvaluationResults.from_json(text, str(path))
+        return Path(path).read_text("utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: there is no such file: name one that `fuserec evaluate --json` wrote"
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder: name the JSON file of {what} in it") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: cannot be read as {what}: it is not a text file") from None
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read as {what}: {(error.strerror or str(error)).lower()}"
+        ) from None
+
+
+SERIES = {
+    "learning-curve": "a learning curve (--learning-curve)",
+    "shift-time": "a shift test (--shift)",
+    "shift-categories": "a shift test (--shift)",
+}
+"""What a file of a curve is the result of, by its kind."""
+
+
+def kind_of(text: str) -> str:
+    """Return what else than an evaluation a JSON text is the result of; nothing where it is none that is known."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    kind = found.get("kind")
+    if isinstance(kind, str) and kind in SERIES:
+        return SERIES[kind]
+    return "`fuserec compare`" if {"runs", "pairs"} <= found.keys() else ""
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
