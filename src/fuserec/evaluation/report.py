@@ -12,6 +12,7 @@ from fuserec.evaluation.results import EvaluationResults, write_text
 from fuserec.evaluation.sections.background import about, cost, split_kind, weights
 from fuserec.evaluation.sections.believed import believed
 from fuserec.evaluation.sections.decides import decides
+from fuserec.evaluation.sections.earlier import earlier
 from fuserec.evaluation.sections.metrics import metrics, tab_rules
 from fuserec.evaluation.sections.people import people
 from fuserec.evaluation.sections.places import places
@@ -26,6 +27,7 @@ __all__ = ["terminal_table", "to_html", "write_html"]
 
 SECTIONS: tuple[tuple[str, Callable[[Page], Html | None]], ...] = (
     ("primary", decides),
+    ("baseline.title", earlier),
     ("rounds.title", rounds),
     ("segments.title", segments),
     ("trade.title", trade_offs),

@@ -18,6 +18,9 @@ from fuserec.evaluation.queries import Queries
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.metrics import definition, name_and_k
 
+THIS_RUN = "this run"
+"""What an evaluation calls itself beside an earlier one."""
+
 WITHOUT_RERANK = "-without-rerank"
 """What the name of a fusion's lists in the order of scores ends with, where it has rerankers."""
 
@@ -176,6 +179,8 @@ class EvaluationResults(_Part):
         Confidence of the intervals.
     comparisons : list of Comparison
         Paired differences between models.
+    further : list of Comparison
+        The same of the other metrics that have a value per query, from the leading model; without resamples.
     rounds : list of RoundResult
         The folds or windows, where there are several; ``models`` has their pooled figures.
     weights : dict of dict
@@ -202,6 +207,7 @@ class EvaluationResults(_Part):
     primary: str = "ndcg@10"
     level: float = 0.95
     comparisons: list[Comparison] = Field(default_factory=list)
+    further: list[Comparison] = Field(default_factory=list)
     rounds: list[RoundResult] = Field(default_factory=list)
     weights: dict[str, dict[str, float]] = Field(default_factory=dict)
     sample: list[SampleUser] = Field(default_factory=list)

@@ -228,7 +228,7 @@ def versus(results: EvaluationResults, model: str, reference: str) -> Difference
 
 def versus_on(results: EvaluationResults, metric: str, model: str, reference: str) -> Difference | None:
     """Return model less reference on a metric, from whichever way round it was compared."""
-    for comparison in results.comparisons:
+    for comparison in (*results.comparisons, *results.further):
         if comparison.metric != metric:
             continue
         if comparison.reference == reference and model in comparison.models:

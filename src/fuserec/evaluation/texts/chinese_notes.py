@@ -102,6 +102,15 @@ NOTES: dict[str, str] = {
     "knows them": "有 {} 个（共 {} 个）测试查询的分数变化，最多 {}，当 {} 行留出数据被替换时：模型知道它们",
     "two fits on the same data score differently, so an audit says nothing: seed the model by run.rng, and keep the number "
     "of threads": "同样数据上的两次训练给出不同分数，审查因此没有结论：请用 run.rng 为模型设定种子，并保持线程数不变",
+    # an earlier run
+    "Compared by their intervals, as if different people had been asked: values per query are missing, or the test queries "
+    "differ. A paired comparison of the same queries sees smaller differences.": "按置信区间比较，如同询问了不同的人：缺少逐查询的数值，"
+    "或测试查询不同。对相同查询的配对比较能看出更小的差异。",
+    "The data of {} are not those of {} ({} items and {} interactions against {} and {}): what differs may come from "
+    "them.": "{} 的数据与 {} 的不同（{} 个物品、{} 次交互，对 {} 和 {}）：差异可能来自数据。",
+    "{} and {} were split differently: {}.": "{} 与 {} 的划分不同：{}。",
+    "The test queries of {} are not those of {}.": "{} 的测试查询与 {} 的不同。",
+    "this run": "本次运行",
     # curves
     "Shares are nested samples of the training interactions; catalogue, validation and test queries with their histories "
     "stay whole.": "各比例是训练交互的嵌套样本；目录、验证查询和测试查询及其历史保持完整。",

@@ -105,6 +105,22 @@ TEXTS: dict[str, str] = {
     "verdict.worse": "clearly worse",
     "verdict.chance": "within chance",
     "verdict.differs": "clearly different",
+    # an earlier run
+    "baseline.title": "Compared with the earlier run",
+    "baseline.lead": "Before is the earlier run, after is this one; below each difference stands its {level} interval. "
+    "p-values are corrected for their number, those by kind of user apart.",
+    "baseline.this": "this run",
+    "baseline.before": "Before",
+    "baseline.after": "After",
+    "baseline.people": "Who gains and who loses: {model}, {metric}",
+    "baseline.whom": "For whom",
+    "baseline.everybody": "Everybody",
+    "baseline.gain": "Gain",
+    "baseline.lose": "Lose",
+    "baseline.gained": "Gained: user {user}, {before} to {after} ({history} in the history, the rarest target {times} "
+    "times in training)",
+    "baseline.lost": "Lost: user {user}, {before} to {after} ({history} in the history, the rarest target {times} "
+    "times in training)",
     # trade-offs
     "trade.title": "Accuracy is not everything",
     "trade.lead": "Upwards: more of what people chose. To the right: more of the catalogue, rarer or more varied "
@@ -146,7 +162,7 @@ TEXTS: dict[str, str] = {
     "metrics.title": "All metrics",
     "metrics.lead": "The best value of each row is marked; below each value stands its {level} interval. {marks}Every "
     "name explains itself: point at it, tap it, or reach it with the Tab key.",
-    "metrics.marks": "▲ and ▼: clearly better and worse than {lead}; ≈: within chance. ",
+    "metrics.marks": "▲ and ▼: clearly better and worse than {lead}; ◆: clearly different; ≈: within chance. ",
     "first_k": "first {k}",
     "whole": "whole ranking",
     "ratings": "ratings",
