@@ -42,9 +42,9 @@ def _verdict(page: Page, pair: ModelPair) -> str:
     change = pair.changes[0]
     return page.texts.percent(
         page.texts(
-            "series.overall",
-            away=_name(page, pair.model),
-            known=_name(page, pair.reference),
+            "baseline.said",
+            model=_name(page, pair.model),
+            reference=_name(page, pair.reference),
             metric=page.metric(change.metric),
             verdict=wording.verdict(change.metric, change.difference, page.texts),
         )

@@ -98,7 +98,7 @@ TEXTS: dict[str, str] = {
     "col.effect": "Effect size",
     "col.above": "Users higher",
     "col.below": "Users lower",
-    "col.detectable": "Detectable",
+    "detectable": "detectable {value}",
     "col.users": "Users",
     "col.verdict": "Verdict",
     "verdict.better": "clearly better",
@@ -109,6 +109,7 @@ TEXTS: dict[str, str] = {
     "baseline.title": "Compared with the earlier run",
     "baseline.lead": "Before is the earlier run, after is this one; below each difference stands its {level} interval. "
     "p-values are corrected for their number, those by kind of user apart.",
+    "baseline.said": "{model} against {reference}, {metric}: {verdict}.",
     "baseline.this": "this run",
     "baseline.before": "Before",
     "baseline.after": "After",
@@ -130,6 +131,7 @@ TEXTS: dict[str, str] = {
     # segments
     "segments.title": "For whom it works",
     "segments.lead": "{metric} by kind of user and of item: an average hides who is served badly.",
+    "segments.kind": "Kind",
     "figures_intervals": "Figures and intervals",
     "figures": "Figures",
     # probabilities and places
