@@ -123,5 +123,17 @@ def ratings_section(found: dict[str, Any], columns: list[str]) -> str:
         "| --- |" + " ---: |" * len(columns),
     ]
     for name, row in found["models"].items():
-        lines.append(f"| {name} | " + " | ".join(f"{row[column]:.4f}" for column in columns) + " |")
+        cells = (f"{row[column]:.4f}" if column in row else "" for column in columns)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "| difference of RMSE, whole users drawn anew | on | difference | 95 % |",
+        "| --- | --- | ---: | --- |",
+    ]
+    for pair, parts in found.get("differences", {}).items():
+        first, second = pair.split(":")
+        for part, (difference, low, high) in parts.items():
+            lines.append(
+                f"| {first} less {second} | {part} | {difference:+.4f} | {low:+.4f} to {high:+.4f} |"
+            )
     return "\n".join(lines) + "\n"

@@ -139,10 +139,8 @@ def make_ratings(data: Path, again: bool) -> None:
     code = records.source_digest()
     if not again and path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("code") == code:
         return
-    place = data / "ml-100k"
-    splits = [("random", *ratings.random_split(place)), *ratings.folds(place)]
-    models = {name: ratings.measured(name, splits, RunOptions())[0] for name in ratings.MODELS}
-    found = {"commit": records.commit(), "code": code, "models": models}
+    figures = ratings.page_figures(data / "ml-100k", RunOptions())
+    found = {"commit": records.commit(), "code": code, **figures}
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print("ratings: made", file=sys.stderr)
 

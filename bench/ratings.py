@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
+import sys
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -64,6 +65,12 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "language_pair_text": ("language_pair", TEXT | {"rating_ids": False}),
 }
 """Name in the table to scorer and configuration; all else is the default."""
+
+RANDOM_ALONE = frozenset({"language_pair", "language_pair_text"})
+"""Models that are tuned for many minutes: on the page they stand with the random split alone."""
+
+COMPARED = ("fm:fm_ids", "trees:trees_ids", "language_pair:language_pair_text")
+"""Pairs on the page: what columns and ids bring."""
 
 
 def read_rows(path: Path) -> np.ndarray:
@@ -200,6 +207,20 @@ def compared(
         for part, names in parts.items()
         if names
     }
+
+
+def page_figures(folder: Path, run: RunOptions) -> dict[str, Any]:
+    """Return the table of the benchmarks page: figures of every model, and differences of some on the same rows."""
+    splits = [("random", *random_split(folder)), *folds(folder)]
+    models, errors = {}, {}
+    for name in MODELS:
+        models[name], errors[name] = measured(name, splits[:1] if name in RANDOM_ALONE else splits, run)
+        print(f"{name}: {models[name]}", file=sys.stderr, flush=True)
+    differences = {
+        pair: compared(pair, errors, [split for split in splits if split[0] in errors[pair.split(":")[0]]])
+        for pair in COMPARED
+    }
+    return {"models": models, "differences": differences}
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from bench import (
     choices,
     coverage,
     goals,
+    information,
     last_stage,
     latency,
     metric_speed,
@@ -35,7 +36,16 @@ from bench import (
 )
 
 RESULTS = records.RESULTS
-TASKS = ("quality", "speed", "training", "latency", "metric_speed", "text_encoders", "coverage")
+TASKS = (
+    "quality",
+    "speed",
+    "training",
+    "latency",
+    "metric_speed",
+    "text_encoders",
+    "coverage",
+    "information",
+)
 
 
 def ml1m_sequences(folder: Path) -> list[list[int]]:
@@ -123,6 +133,8 @@ def render(found: list[records.Record]) -> str:
         parts.append(last_stage.section(last))
     if (covered := stored("coverage")) is not None:
         parts.append(coverage.section(covered))
+    if (known := stored("information")) is not None:
+        parts.append(information.section(known))
     if (timed := stored("speed")) is not None:
         parts.append(speed_section(timed))
     if training is not None:
@@ -145,6 +157,7 @@ def measure(task: str, data: Path) -> int:
         "metric_speed": metric_speed.run,
         "text_encoders": text_encoders.run,
         "coverage": lambda folder: coverage.run(),
+        "information": lambda folder: information.run(),
     }
     store(task, makers[task](data))
     return 0

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
-from bench.information import NOTHING, WORLDS, World, main, planted
+from bench.information import NOTHING, WORLDS, World, main, planted, section
 
 from fuserec.metrics.information import mutual_information
 from fuserec.metrics.information_null import permutation_null
@@ -63,8 +64,15 @@ def test_a_null_calls_what_is_there():
     assert null.high < mutual_information(x, y).low
 
 
-def test_the_command_prints_its_verdicts(capsys):
-    status = main(["--users", "400", "--replicates", "4", "--null-replicates", "4"])
-    said = capsys.readouterr().out
-    assert status == ("BROKEN" in said)
-    assert said.count(" 400 ") == len(WORLDS) + len(NOTHING)
+def test_the_command_keeps_its_verdicts_beside_those_of_other_sizes(capsys, tmp_path):
+    out = tmp_path / "information.json"
+    for users in ("400", "300"):
+        status = main(["--users", users, "--replicates", "4", "--null-replicates", "4", "--out", str(out)])
+    said, found = capsys.readouterr().out, json.loads(out.read_text())
+    assert [row["users"] for row in found["planted"]] == [300] * len(WORLDS) + [400] * len(WORLDS)
+    assert status == (
+        not all(row["holds"] for rows in (found["planted"], found["independent"]) for row in rows)
+    )
+    assert said.count(" 400 ") == 2 * (len(WORLDS) + len(NOTHING))
+    broken = sum(not row["holds"] for rows in (found["planted"], found["independent"]) for row in rows)
+    assert section(found).count("** !") == broken

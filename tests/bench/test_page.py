@@ -174,3 +174,15 @@ def test_histories_of_the_training_are_full_and_without_the_last_event():
     assert all(row[-1] + 1 in {sequence[-1] for sequence in sequences} for row in rows)
     with pytest.raises(ValueError, match="384 histories"):
         sequence_speed.fixed_histories(sequences, 3)
+
+
+def test_ratings_stand_with_gaps_where_nothing_was_measured_and_with_differences():
+    found = {
+        "commit": "abc",
+        "models": {"svd": {"random": 0.9, "u1": 0.91, "fit_s": 1.0}, "pair": {"random": 0.95, "fit_s": 60.0}},
+        "differences": {"svd:pair": {"random": [-0.05, -0.06, -0.04]}},
+    }
+    lines = page.ratings_section(found, ["random", "u1", "fit_s"]).splitlines()
+    assert "| svd | 0.9000 | 0.9100 | 1.0000 |" in lines
+    assert "| pair | 0.9500 |  | 60.0000 |" in lines
+    assert "| svd less pair | random | -0.0500 | -0.0600 to -0.0400 |" in lines

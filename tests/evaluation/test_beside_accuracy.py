@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -14,16 +15,19 @@ from fuserec.config import RecommenderConfig
 from fuserec.data.dataset import SECONDS_PER_DAY, Dataset
 from fuserec.data.splits import SplitConfig
 from fuserec.data.splits import split as split_data
-from fuserec.encoders.features import FeatureConfig
+from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.errors import ConfigError, DataError, RequestError
+from fuserec.evaluation import explanations
 from fuserec.evaluation import groups as groups_module
 from fuserec.evaluation.audit import Audit, AuditConfig, load_audit, topic_shares
 from fuserec.evaluation.groups import popularity_groups, user_groups
 from fuserec.evaluation.report import to_html
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
+from fuserec.explain.groundedness import GroundednessChecker
 from fuserec.fusion.config import FusionConfig
 from fuserec.run import RunOptions
+from fuserec.scorers import create
 
 N = 120
 BEGIN = 1_600_000_000.0
@@ -287,6 +291,20 @@ def test_reasons_are_true_and_what_they_cite_counts(results: EvaluationResults) 
     assert results.models["popularity"].metrics["reason_faithful@3"].value is None  # it cites nothing
     assert value(results, "popularity", "reason_overlap@3") == 1
     assert 0 < value(results, "item_knn", "reason_distinct@3") <= 1
+
+
+def test_a_short_list_leaves_the_reasons_of_others_alone(data: Dataset) -> None:
+    held = split_data(data, SplitConfig(), 0)
+    run = RunOptions(threads=1)
+    scorer = create("item_knn", {}).fit(held.train, ItemFeatures.build(held.train, CONFIG.features, run), run)
+    lists = np.tile(np.arange(5, dtype=np.int32), (4, 1))
+    outcome = SimpleNamespace(lists=lists, counts=np.array([5, 0, 1, 5]))
+    trial = explanations._Trial(
+        scorer, explanations._Records(data), GroundednessChecker(), run.rng("reasons")
+    )
+    trial.take(held.test, np.arange(4), outcome)
+    read = np.bincount([one.query for one in trial._read], minlength=4)
+    assert read.tolist() == [3, 0, 1, 3]
 
 
 def test_the_report_has_a_panel_for_each_family(results: EvaluationResults) -> None:

@@ -1,6 +1,7 @@
 """Reasons put to the test: whether their claims are true, what they cite counts, and they say different things.
 
-For a sample of test users the reasons of the first items are made as ``recommend`` makes them, their claims are checked
+For a sample of test users the reasons of the first items are made as ``recommend`` makes them (less the words that
+rerankers and dials add of what they moved), their claims are checked
 against the record (:mod:`fuserec.explain.groundedness`), and the item that a reason cites is taken out of the history:
 a reason that names what really counted makes the item fall. The same is done with another event of the history, which
 shows how far an item falls for any change.
@@ -138,19 +139,17 @@ class _Trial:
         self._read: list[_Read] = []
 
     def take(self, test: Holdout, rows: npt.NDArray[np.int64], outcome: Outcome) -> None:
-        """Read the reasons of some queries, and take out what they cite."""
-        q = test.queries.take(rows)
-        width = min(PLACES, outcome.lists.shape[1], max(1, int(outcome.counts[rows].min(initial=PLACES))))
-        shown = outcome.lists[rows, :width]
-        full = outcome.counts[rows] >= width
-        if not full.all():
-            rows, shown = rows[full], shown[full]
-            q = q.take(np.flatnonzero(full))
-        if not rows.size:
-            return
+        """Read the reasons of some queries, and take out what they cite; those with fewer items give fewer."""
+        counts = np.minimum(outcome.counts[rows], min(PLACES, outcome.lists.shape[1]))
+        for width in np.unique(counts[counts > 0]):
+            self._take(test, rows[counts == width], outcome.lists[:, : int(width)])
+
+    def _take(self, test: Holdout, rows: npt.NDArray[np.int64], lists: npt.NDArray[Any]) -> None:
+        """Read the reasons of the first items of queries whose lists are full: lists (n_queries, n_places)."""
+        q, shown = test.queries.take(rows), lists[rows]
         evidence = self._model.evidence(q, shown)
         before = self._ranks(q, q, shown)
-        for place in range(width):
+        for place in range(shown.shape[1]):
             said = [reason(evidence[at][place], self._records.titles) for at in range(len(q))]
             cited = np.array([self._cited(evidence[at][place], said[at]) for at in range(len(q))], np.int64)
             other = self._uncited(q, cited)

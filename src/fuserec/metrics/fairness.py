@@ -46,7 +46,10 @@ def gap(means: npt.ArrayLike) -> FloatArray:
 
 
 def worst(means: npt.ArrayLike) -> FloatArray:
-    """Return the mean of the worst served group over the last axis (Rawls); higher is better.
+    """Return the mean of the worst served group over the last axis; higher is better.
+
+    In the range of the metric. Source: Rawls (1971), A theory of justice; Hashimoto, Srivastava, Namkoong, Liang
+    (2018), Fairness without demographics in repeated loss minimization.
 
     Examples
     --------

@@ -77,7 +77,7 @@ def self_overlap(texts: Sequence[str], n: int) -> FloatArray:
 
 
 def lengths(texts: Sequence[str]) -> FloatArray:
-    """Return the number of words of each text: float64 (n_texts,).
+    """Return the number of words of each text: float64 (n_texts,), from 0 up; neither more nor less is better.
 
     Examples
     --------

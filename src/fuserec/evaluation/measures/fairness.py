@@ -1,7 +1,7 @@
 """Fairness for users (gaps between groups) and for items (exposure against share and merit).
 
-An interval is that of the contrast which the data show: of a gap, of the two groups that are best and worst served
-here. The largest gap of every resample would be biased upwards.
+Intervals of gaps between users know that the groups were picked by looking (``statistics/groups.py``). Those of items
+are of the contrast which the data show: departures of every resample would be biased upwards.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fuserec.evaluation.measures.base import Measured, found_ranks
 from fuserec.evaluation.results import Comparison
-from fuserec.evaluation.statistics import Difference, Estimate, resampled_sums
+from fuserec.evaluation.statistics import Difference, Estimate, resampled_sums, spread_of_groups
 from fuserec.metrics.fairness import (
     disparity,
     exposure_by_group,
@@ -23,9 +23,7 @@ from fuserec.metrics.fairness import (
     means_of_groups,
     paired_gap_p,
     shares,
-    worst,
     worst_due,
-    worst_to_best,
 )
 from fuserec.metrics.grouping import group_sums, ratio
 from fuserec.metrics.ranking import ndcg
@@ -52,12 +50,9 @@ def fairness(outcome: Outcome, yardstick: Yardstick) -> Measured:
 
 def _between_users(served: FloatArray, groups: Groups, yardstick: Yardstick, k: int) -> dict[str, Estimate]:
     """Return gap, ratio and worst mean of one column's groups, and the chance of the gap."""
-    means = means_of_groups(served, groups.codes, len(groups))
-    if np.count_nonzero(~np.isnan(means)) < 2:
+    spread = spread_of_groups(served, groups.codes, len(groups))
+    if spread is None:
         return {}
-    best, least = int(np.nanargmax(means)), int(np.nanargmin(means))
-    drawn = _resampled_means(served, groups, yardstick)
-    high, low = drawn[:, best], drawn[:, least]
     p = gap_p(
         served,
         groups.codes,
@@ -67,10 +62,10 @@ def _between_users(served: FloatArray, groups: Groups, yardstick: Yardstick, k: 
     )
     suffix = f":{groups.name}@{k}"
     return {
-        f"group_gap{suffix}": _estimate(float(gap(means)), high - low),
+        f"group_gap{suffix}": spread.gap,
         f"group_gap_p{suffix}": Estimate(p),
-        f"group_ratio{suffix}": _estimate(float(worst_to_best(means)), ratio(low, high)),
-        f"group_worst{suffix}": _estimate(float(worst(means)), low),
+        f"group_ratio{suffix}": spread.ratio,
+        f"group_worst{suffix}": spread.worst,
     }
 
 

@@ -70,10 +70,13 @@ def _shared(
 
 
 def _bits(found: Information, unit: float = 1.0) -> Estimate:
-    """Return information as an estimate; nothing where there are no lists."""
+    """Return information as an estimate; nothing where there are no lists.
+
+    The correction for bias can carry a figure below 0, which no information is.
+    """
     if not found.users:
         return Estimate(None)
-    return Estimate(found.value / unit, found.low / unit, found.high / unit)
+    return Estimate(max(0.0, found.value) / unit, max(0.0, found.low) / unit, max(0.0, found.high) / unit)
 
 
 def _chance(null: Null, unit: float) -> Estimate:

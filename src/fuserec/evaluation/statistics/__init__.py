@@ -1,7 +1,7 @@
 """How sure a figure is, and whether two models differ.
 
 ``confidence.py`` has the intervals of means, ratios and paired differences, ``pooled.py`` those of means over several
-answers of each person, ``paired.py`` the paired tests between
+answers of each person, ``groups.py`` of how far groups lie apart, ``paired.py`` the paired tests between
 models, ``signflip.py`` the permutation distribution behind them, ``resampling.py`` the bootstrap, ``multiple.py`` the
 correction for many comparisons. NaN means "no value for this user" and is left out; a segment is the same column
 with NaN outside the segment.
@@ -10,6 +10,7 @@ with NaN outside the segment.
 from __future__ import annotations
 
 from fuserec.evaluation.statistics.confidence import Within, interval, intervals, ratio_interval
+from fuserec.evaluation.statistics.groups import Spread, spread_of_groups
 from fuserec.evaluation.statistics.multiple import holm
 from fuserec.evaluation.statistics.paired import (
     ALPHA,
@@ -28,6 +29,7 @@ __all__ = [
     "ALPHA",
     "Difference",
     "Estimate",
+    "Spread",
     "Within",
     "holm",
     "interval",
@@ -40,5 +42,6 @@ __all__ = [
     "ratio_interval",
     "resampled_sums",
     "sign_flip_p",
+    "spread_of_groups",
     "unpaired_difference",
 ]
