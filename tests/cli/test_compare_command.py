@@ -15,8 +15,10 @@ def runs(cli, small: Path, quick: Path, tmp_path: Path) -> dict[str, Path]:
     assert cli("evaluate", small, "-c", quick, "-k", "3", "--json", a, "--user-ids").status == 0
     config = tmp_path / "popular.toml"
     config.write_text('[features]\nuse_sentence = "never"\n[parts.popularity]\n', encoding="utf-8")
-    done = cli("evaluate", small, "-c", config, "-k", "3", "--json", b, "--baseline", a)
+    page = tmp_path / "b.html"
+    done = cli("evaluate", small, "-c", config, "-k", "3", "--json", b, "--baseline", a, "--report", page)
     assert done.status == 0, done.err
+    assert "Compared with the earlier run" in page.read_text("utf-8")
     assert "this run:fused against a:fused, NDCG@3: " in done.out
     return {"a": a, "b": b}
 
@@ -33,6 +35,9 @@ def test_runs_are_compared(cli, runs: dict[str, Path], tmp_path: Path) -> None:
     kept = json.loads(runs["b"].read_text(encoding="utf-8"))
     assert kept["baseline"]["pairs"][0]["changes"][0]["difference"]["p_holm"] <= 0.05
     assert kept["queries"]["users"] == ""
+    tested = {one["metric"] for one in kept["further"]}
+    assert {"recall@3", "hit_rate@3", "mrr@3", "map@3", "precision@3", "ild@3", "novelty@3"} <= tested
+    assert "ndcg@3" not in tested
     told = kept["comparisons"][0]["models"]["popularity"]
     assert {"p", "p_holm", "p_bootstrap", "effect", "above", "below", "detectable"} <= set(told)
 

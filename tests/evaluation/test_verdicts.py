@@ -42,7 +42,7 @@ def test_models_that_cannot_be_told_apart_lead_together():
         "found, over 169 users."
     )
     assert summary(results, CHINESE)[0] == (
-        "fused 和 content 并列领先：NDCG@10 为 0.0743（95% 置信区间 0.0643–0.0843） 和 0.0731，两者之间未发现"
+        "fused 和 content 并列领先：NDCG@10 为 0.0743（95% 置信区间 0.0643–0.0843）和 0.0731，两者之间未发现"
         "差异，共 169 名用户。"
     )
     for language in ("en", "zh"):

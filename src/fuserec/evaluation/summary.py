@@ -78,7 +78,8 @@ def _together(
     figures[0] += told["sure"]
     if (rest := len(names) - len(shown)) > 0:
         shown = [*shown, texts("more", n=rest)]
-    fields = {**told, "models": _listed(shown, texts), "values": _listed(figures, texts)}
+    values = _listed(figures, texts).replace("） ", "）")  # a wide bracket brings its own room
+    fields = {**told, "models": _listed(shown, texts), "values": values}
     return texts("lead" if len(names) == 2 else "lead_many", **fields)
 
 
