@@ -17,7 +17,7 @@ from fuserec.evaluation.cost_curve import CurveSpec, cost_curve, curve_table
 from fuserec.evaluation.ranking_pass import ranking_pass
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
-from fuserec.evaluation.wording import summary
+from fuserec.evaluation.summary import summary
 from fuserec.fitted import Fitted, listed
 
 RUN = RunOptions(threads=1)
