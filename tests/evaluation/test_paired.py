@@ -228,3 +228,18 @@ class TestVerdicts:
     )
     def test_in_words(self, metric, found, said):
         assert said in wording.verdict(metric, found)
+
+
+@pytest.mark.parametrize("n", [2, 7, 300])
+@pytest.mark.parametrize("within", [UNIT, None])
+def test_identical_models_differ_by_nothing_and_surely_so(n, within):
+    values = np.where(rng().random(n) < 0.4, 0.63, 0.0)
+    same = paired_difference(values, values, rng=rng(), within=within)
+    assert (same.difference, same.low, same.high, same.p) == (0.0, 0.0, 0.0, 1.0)
+    errors = paired_ratio_difference(values, values, np.ones(n), rng=rng(), root=True)
+    assert (errors.difference, errors.low, errors.high) == (0.0, 0.0, 0.0)
+    other = values.copy()
+    other[0] += 0.1
+    one = paired_difference(other, values, rng=rng(), within=UNIT)
+    assert one.low < 0 < one.high  # a single change may be chance
+    assert wording.verdict("ndcg@10", same) == f"no difference: both give each of {n} users the same value"

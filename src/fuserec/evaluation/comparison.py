@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ from fuserec.fusion.cohorts import HISTORY, ITEM_COHORTS, SHORT, TAIL
 
 NAMED = 3
 """Users named on either side, where ids are known."""
+
+FEW_METRICS = 6
+"""So many metrics are named in an error; more of them are in the report."""
 
 UNPAIRED = (
     "Compared by their intervals, as if different people had been asked: values per query are missing, or the test "
@@ -214,10 +218,7 @@ def _metrics(pairs: list[tuple[Side, Side]], asked: Sequence[str], primary: str)
     if asked:
         for metric in asked:
             if metric not in everywhere:
-                raise RequestError(
-                    f"compare: not every model has {metric!r}{nearest(metric, everywhere)} "
-                    f"(all have: {', '.join(everywhere) or 'nothing'})"
-                )
+                raise RequestError(f"compare: not every model has {metric!r}{_near(metric, everywhere)}")
         return list(dict.fromkeys(asked))
     kept = [] if sides[0].results.queries is None else sides[0].results.queries.values.get(sides[0].model, {})
     worst = [metric for metric in everywhere if all(keeps_groups(side, metric) for side in sides)]
@@ -225,6 +226,15 @@ def _metrics(pairs: list[tuple[Side, Side]], asked: Sequence[str], primary: str)
     if not found:
         raise RequestError("compare: the models have no metric in common; name others with --model")
     return found
+
+
+def _near(metric: str, known: Sequence[str]) -> str:
+    """Say which metrics could be meant, and where all stand."""
+    if len(known) <= FEW_METRICS:
+        return f"{nearest(metric, known)} (all have: {', '.join(known) or 'nothing'})"
+    close = get_close_matches(metric, known, n=3, cutoff=0.5)
+    meant = f"; did you mean {', '.join(map(repr, close))}?" if close else ":"
+    return f"{meant} the section `All metrics` of the report (`fuserec report`) names what each model has"
 
 
 def _pair(model: Side, other: Side, metrics: Sequence[str], several: bool) -> ModelPair:

@@ -97,8 +97,11 @@ def by_segment(outcome: Outcome, yardstick: Yardstick, everybody: Columns) -> di
 
 def estimates(
     outcome: Outcome, yardstick: Yardstick
-) -> tuple[dict[str, Estimate], dict[str, Segment], Columns]:
-    """Return every metric with its interval, the segments, and the values per query."""
+) -> tuple[dict[str, Estimate], dict[str, Segment], Columns, Columns]:
+    """Return every metric with its interval, the segments, and the values per query: of accuracy, of whole lists.
+
+    Those of lists are float32: 4 bytes · queries · metrics, some 60 at three cuts.
+    """
     columns = accuracy(outcome, yardstick)
     segments = by_segment(outcome, yardstick, columns)
     lists = measured(outcome, yardstick)
@@ -114,7 +117,7 @@ def estimates(
         )
         for segment, own in segments.items()
     }
-    return figures, parts, columns
+    return figures, parts, columns, {name: it.astype(np.float32) for name, it in lists.columns.items()}
 
 
 @dataclass(frozen=True)

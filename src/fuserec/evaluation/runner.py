@@ -23,6 +23,7 @@ from fuserec.evaluation.explanations import explanations
 from fuserec.evaluation.figures import RatingErrors, comparisons, corrected, estimates, ratings_of
 from fuserec.evaluation.folds import folded
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.further import further
 from fuserec.evaluation.leakage.alarms import too_good
 from fuserec.evaluation.leakage.notes import leak_notes, notes_of, told
 from fuserec.evaluation.measures.aims import served_groups
@@ -154,10 +155,11 @@ def _measured(
 
 @dataclass(frozen=True)
 class _Figures:
-    """What all models have to show, by name: figures, values per query of accuracy, and errors of ratings."""
+    """What all models have to show, by name: figures, values per query of accuracy and of lists, errors of ratings."""
 
     models: dict[str, ModelResult]
     columns: dict[str, Columns]
+    lists: dict[str, Columns]
     ratings: dict[str, RatingErrors]
 
 
@@ -189,7 +191,7 @@ class _Evaluating:
         beside = (self._stability(held, outcomes, yardstick), explanations(line_up, outcomes, yardstick))
         primary = deciding(asked.cuts)[1]
         run.progress("figures and intervals", len(outcomes), len(outcomes))
-        return EvaluationResults(
+        results = EvaluationResults(
             dataset=provenance.dataset_facts(dataset),
             split=provenance.split_facts(held, run.seed, asked.candidates),
             models=_with(figures.models, beside),
@@ -204,17 +206,21 @@ class _Evaluating:
             notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
             queries=kept(yardstick, figures.columns, figures.ratings, primary, user_ids=asked.user_ids),
         )
+        by_query = {name: figures.columns[name] | figures.lists[name] for name in figures.models}
+        return results.model_copy(update={"further": further(results, by_query)})
 
     def _figures(
         self, line_up: LineUp, outcomes: Mapping[str, Outcome], yardstick: Yardstick, plotter: Plotter
     ) -> _Figures:
         """Measure one model after the other."""
-        found = _Figures({}, {}, ratings_of(line_up, yardstick))
+        found = _Figures({}, {}, {}, ratings_of(line_up, yardstick))
         for done, (name, outcome) in enumerate(outcomes.items()):
             self.run.check()
             self.run.progress("figures and intervals", done, len(outcomes))
             ratings = found.ratings.get(name)
-            result, found.columns[name] = _result(name, outcome, line_up, yardstick, ratings)
+            result, found.columns[name], found.lists[name] = _result(
+                name, outcome, line_up, yardstick, ratings
+            )
             found.models[name] = result.model_copy(update={"curves": plotter.of_model(outcome)})
         return found
 
@@ -254,9 +260,9 @@ def _with(
 
 def _result(
     name: str, outcome: Outcome, line_up: LineUp, yardstick: Yardstick, ratings: RatingErrors | None
-) -> tuple[ModelResult, Columns]:
-    """Return one model's figures, and its values per query."""
-    metrics, segments, columns = estimates(outcome, yardstick)
+) -> tuple[ModelResult, Columns, Columns]:
+    """Return one model's figures, and its values per query: of accuracy, of whole lists."""
+    metrics, segments, columns, lists = estimates(outcome, yardstick)
     if ratings is not None:
         metrics |= ratings.estimates(yardstick)
     cost = (line_up.fusions.get(name) or line_up.contenders[name]).cost
@@ -268,4 +274,4 @@ def _result(
         peak_mb=cost.peak_mb,
         users=len(yardstick.test),
     )
-    return result, columns
+    return result, columns, lists

@@ -7,7 +7,7 @@ its figure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -176,13 +176,22 @@ def group_comparisons(
         for reference in references:
             base = columns[reference][f"ndcg@{k}"]
             models = {
-                name: less(own[f"ndcg@{k}"], base, groups, yardstick.run, yardstick.audit.config.permutations)
+                name: _between(less, own[f"ndcg@{k}"], base, groups, yardstick)
                 for name, own in columns.items()
                 if name != reference
             }
             if models:
                 found.append(Comparison(metric=metric, reference=reference, models=models))
     return found
+
+
+def _between(
+    less: Callable[..., Difference], own: FloatArray, base: FloatArray, groups: Groups, yardstick: Yardstick
+) -> Difference:
+    """Return what one model has more than another; nothing, surely, where both give every user the same."""
+    if np.array_equal(own, base, equal_nan=True):
+        return Difference(0.0, 0.0, 0.0, 1.0, int((~np.isnan(own) & (groups.codes >= 0)).sum()))
+    return less(own, base, groups, yardstick.run, yardstick.audit.config.permutations)
 
 
 def less_worst(

@@ -17,6 +17,7 @@ from fuserec.evaluation.statistics.paired import (
     paired_difference,
     paired_differences,
     paired_ratio_difference,
+    permuted_differences,
     unpaired_difference,
 )
 from fuserec.evaluation.statistics.pooled import pooled_intervals
@@ -37,6 +38,7 @@ __all__ = [
     "paired_difference",
     "paired_differences",
     "paired_ratio_difference",
+    "permuted_differences",
     "pooled_intervals",
     "ratio_interval",
     "resampled_sums",
