@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -97,6 +98,9 @@ def compress(
                 "config": config.model_dump(mode="json"),
                 "step": step,
                 "data": ground.seen.train,
+                "seed": run.seed,
+                "teacher": convert.weights_hash(folder),
+                "student": convert.weights_hash(located(student, None, run)) if student else "",
             }
             step |= _taught(learner, teacher, ground, config, run, scores, zeros, key)
             facts["seen"] = _joined([*(asdict(s) for s in seen_by(folder)), asdict(ground.seen)])
@@ -197,6 +201,8 @@ def _taught(
         parameter.requires_grad_(True)
     if scores is not None:
         lesson = scored_lesson(ground, config, run, scores)
+        # any callable may teach: what it said names it better than a name would
+        key = key | {"scores": hashlib.sha256(lesson.scores.tobytes()).hexdigest()}
         task = ScoresTask(learner, lesson, config, seed, fast, zeros)
         by = "scores of pairs"
     else:
