@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from fuserec.neural.language.adapt import CompressConfig, compress  # noqa: E402
-from fuserec.testing.language import tiny_model  # noqa: E402
+from fuserec.neural.language.adapt import CompressConfig, compress
+from fuserec.testing.language import tiny_model
 
 
 @pytest.fixture(scope="module")
