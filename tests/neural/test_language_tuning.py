@@ -251,6 +251,20 @@ class TestPrompts:
         assert after.shape == (4, 32)
         assert np.abs(after - before).max() > 1e-4
 
+    @pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
+    def test_they_take_positions_that_texts_cannot_have(self, folders, method):
+        plain = open_backbone(str(folders["gpt2"]), RUN)
+        places = plain.model.config.max_position_embeddings
+        backbone = made(folders["gpt2"], method, virtual_tokens=16)
+        assert backbone.max_length == min(plain.max_length, places - 16)
+        long = " ".join([TEXTS[0]] * places)  # read to the last position: one more is an index error
+        assert len(backbone.tokens([long], length=10 * places)[0][0]) == places - 16
+        assert np.isfinite(backbone.encode([long], RUN)).all()
+        with pytest.raises(
+            ConfigError, match=rf"virtual_tokens = {places}: .* {places} positions.*name at most"
+        ):
+            made(folders["gpt2"], method, virtual_tokens=places)
+
 
 def test_the_last_layers_are_as_many_as_asked(folders):
     one = sizes(made(folders["bert"], "last_layers", layers=1))[0]
