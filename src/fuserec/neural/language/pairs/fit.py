@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fuserec.encoders import convert
 from fuserec.encoders.base import WeightsError
+from fuserec.encoders.sentence import located
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import device_of, fast_type, training
@@ -190,14 +192,6 @@ def opened(config: LanguagePairConfig, run: RunOptions) -> Backbone:
     backbone = open_backbone(
         config.model, run, revision=config.revision, pooling=config.pooling, max_length=longest
     )
-    if config.tuning.method in (
-        "prefix",
-        "soft_prompt",
-    ):  # words put before the text take places of their own
-        places = int(
-            getattr(backbone.model.config, "max_position_embeddings", longest + config.tuning.virtual_tokens)
-        )
-        backbone.max_length = max(1, min(backbone.max_length, places - config.tuning.virtual_tokens))
     if getattr(backbone.tokenizer, "backend_tokenizer", None) is None:
         raise WeightsError(
             f"{NAME}: the tokenizer of {config.model!r} is not one that can be kept (no tokenizer.json): save it as a "
@@ -274,4 +268,5 @@ def _key(config: LanguagePairConfig, data: Dataset, features: ItemFeatures, run:
         text=features.config.text.model_dump(mode="json"),
         config=config.model_dump(mode="json", exclude=answers),
         seed=run.seed,
+        weights=convert.weights_hash(located(config.model, config.revision, run)),
     )
