@@ -26,8 +26,6 @@ from fuserec.fusion import fusion_of
 from fuserec.questions import questions
 from fuserec.reasons import Language
 from fuserec.requests import (
-    DEFAULT_K,
-    MAX_K,
     check_answer,
     id_list,
     list_length,
@@ -243,9 +241,7 @@ class Recommender:
         """
         query = query_of(user, history, text, context, at)
         model, run = self.fitted, run or RunOptions(threads=1)
-        if k is None:
-            k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
-        k = list_length(k, model.dataset)
+        k = list_length(k, model.dataset, every=min_probability is not None)
         check_answer(min_probability, language)
         request, q = model.asked(query, run)
         allowed, warnings = eligible(model, candidates, exclude, filters)

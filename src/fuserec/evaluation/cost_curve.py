@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import SplitConfig
+    from fuserec.rerank.base import Reranker
+    from fuserec.rerank.chain import Chain
     from fuserec.run import RunOptions
 
 ROOM = "rerank."
@@ -110,10 +112,27 @@ def cost_curve(
     """
     spec = what if isinstance(what, CurveSpec) else CurveSpec.parse(what)
     config = config or RecommenderConfig()
-    rerank = config.rerank
-    if spec.reranker not in rerank.tables:
-        rerank = rerank.with_table(spec.reranker, {})
-    chain = rerank.chain()
+    chosen = config
+    if spec.reranker not in config.rerank.tables:
+        chosen = config.model_copy(update={"rerank": config.rerank.with_table(spec.reranker, {})})
+    aim = _checked(chosen.rerank.chain(), spec).aim
+    results = evaluate(
+        dataset, chosen, split=split, models=[FUSED], ks=ks, run=run, reference=PLAIN, trials=spec.trials()
+    )
+    said = (
+        f"Aim of {spec.reranker}: {aim.title}. {aim.meaning} {aim.better.capitalize()} is what it is after."
+    )
+    about = {"reranker": spec.reranker, "key": spec.key, "values": list(spec.values), "aim": aim.title}
+    return results.model_copy(
+        update={
+            "notes": [*results.notes, said],
+            "configuration": {**results.configuration, "curve": {**about, "better": aim.better}},
+        }
+    )
+
+
+def _checked(chain: Chain, spec: CurveSpec) -> Reranker:
+    """Return the reranker whose curve is asked for; a wrong key or value fails here, and not after the fit."""
     reranker = chain.rerankers[spec.reranker]
     fields = type(reranker.config).model_fields
     if spec.key not in fields:
@@ -126,24 +145,8 @@ def cost_curve(
             f"--curve: [rerank.{spec.reranker}] {spec.key} is read by fit, so that one fit cannot serve a curve of it"
         )
     for trial in spec.trials():
-        chain.retuned(
-            trial.reranker, **{trial.key: trial.value}
-        )  # a wrong value fails here, not after the fit
-    chosen = config.model_copy(update={"rerank": rerank})
-    results = evaluate(
-        dataset, chosen, split=split, models=[FUSED], ks=ks, run=run, reference=PLAIN, trials=spec.trials()
-    )
-    aim = reranker.aim
-    said = (
-        f"Aim of {spec.reranker}: {aim.title}. {aim.meaning} {aim.better.capitalize()} is what it is after."
-    )
-    about = {"reranker": spec.reranker, "key": spec.key, "values": list(spec.values), "aim": aim.title}
-    return results.model_copy(
-        update={
-            "notes": [*results.notes, said],
-            "configuration": {**results.configuration, "curve": {**about, "better": aim.better}},
-        }
-    )
+        chain.retuned(trial.reranker, **{trial.key: trial.value})
+    return reranker
 
 
 def curve_table(results: EvaluationResults) -> Table:

@@ -160,6 +160,7 @@ def paired_ratio_difference(
     *,
     rng: np.random.Generator,
     root: bool = False,
+    within: Within | None = None,
     n_resamples: int = 1000,
     level: float = 0.95,
 ) -> Difference:
@@ -174,6 +175,8 @@ def paired_ratio_difference(
         The parts of each user; a user with denominator 0 takes no part.
     root : bool
         Take the square root of each ratio before subtracting.
+    within : (float, float), optional
+        The range of what is summed up, where the denominator counts how many: no end leaves that of a difference.
     rng, n_resamples, level
         As for :func:`paired_differences`.
     """
@@ -188,7 +191,10 @@ def paired_ratio_difference(
         return Difference(value, None, None, None, 1)
     gaps = parts[:, 0] - parts[:, 1]
     drawn = studentised_ratios(parts, function, rng, n_resamples) if resampled(n) else None
-    low, high = ratio_ends(parts, function, drawn, level) if gaps.any() else (0.0, 0.0)
+    bounded = None if root else difference_ends(gaps, within, level, parts[:, 2])
+    if not gaps.any():
+        bounded = (0.0, 0.0)
+    low, high = bounded or ratio_ends(parts, function, drawn, level)
     deviation = float(influence(parts, function).std(ddof=1))
     above, below = _shares(gaps)
     return Difference(
