@@ -64,6 +64,55 @@ def test_half_precision_only_where_the_processor_multiplies_it(monkeypatch, said
     assert device.fast_type(torch.device("cpu")) == wanted
 
 
+@pytest.mark.parametrize("native", [False, True])
+def test_half_precision_only_where_the_gpu_multiplies_it(monkeypatch, native):
+    def supported(including_emulation=True):
+        return including_emulation or native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    wanted = torch.bfloat16 if native else torch.float32
+    assert device.fast_type(torch.device("cuda:0")) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"), [("cpu", []), ("cuda:1", [1]), ("cuda:0", [0]), ("cuda", [0, 1, 2])]
+)
+def test_a_training_seeds_and_gives_back_the_generators_of_its_own_gpus_alone(
+    gpus, monkeypatch, name, numbers
+):
+    gpus(3)
+    current, before, seeded = [], [torch.full((8,), i, dtype=torch.uint8) for i in range(3)], []
+    given_back = {}
+
+    class On:
+        def __init__(self, index):
+            self.index = index
+
+        def __enter__(self):
+            current.append(self.index)
+
+        def __exit__(self, *_):
+            current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", On)
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: seeded.append((current[-1], seed)))
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: seeded.append(("all", seed)))
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda index: before[index])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, index: given_back.update({index: state}))
+    with device.training(7, RunOptions(device=name, threads=1)) as chosen:
+        assert chosen == torch.device(name)
+    assert seeded == [(index, 7) for index in numbers]
+    assert given_back == {index: before[index] for index in numbers}
+
+
+@pytest.mark.parametrize(("name", "waits"), [("cpu", []), ("cuda:1", [torch.device("cuda:1")])])
+def test_only_a_gpu_is_waited_for(monkeypatch, name, waits):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    device.wait(torch.device(name))
+    assert waited == waits
+
+
 def test_a_training_is_seeded_and_gives_back_generator_and_threads():
     torch.set_num_threads(1)
     torch.manual_seed(3)
@@ -71,7 +120,7 @@ def test_a_training_is_seeded_and_gives_back_generator_and_threads():
     torch.manual_seed(3)
     drawn = []
     for _ in range(2):
-        with device.training(11, 2):
+        with device.training(11, RunOptions(threads=2)):
             assert torch.get_num_threads() == 2
             drawn.append(torch.rand(4))
     assert torch.equal(*drawn)
@@ -82,7 +131,7 @@ def test_a_training_is_seeded_and_gives_back_generator_and_threads():
 
 
 def _fails_in_training():
-    with device.training(12, 0):
+    with device.training(12, RunOptions(threads=0)):
         assert torch.get_num_threads() == 1
         raise KeyError
 
@@ -91,11 +140,11 @@ def test_one_training_at_a_time():
     inside = threading.Event()
 
     def other():
-        with device.training(1, 1):
+        with device.training(1, RunOptions(threads=1)):
             inside.set()
 
     waiting = threading.Thread(target=other)
-    with device.training(0, 1):
+    with device.training(0, RunOptions(threads=1)):
         waiting.start()
         assert not inside.wait(0.1)
     assert inside.wait(30)

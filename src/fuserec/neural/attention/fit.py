@@ -45,7 +45,7 @@ def fit_attention(
         Where the loss is no longer a number, or the device is not there.
     """
     contents = contents_of(config, features)
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         task, basis = prepared(config, data, features, contents, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -60,7 +60,7 @@ def epoch_time(
 ) -> float:
     """Return how many seconds an epoch would take."""
     contents = contents_of(config, features)
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         return seconds_per_epoch(prepared(config, data, features, contents, run)[0])
 
 

@@ -51,7 +51,7 @@ def fit_ncf(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         task, basis = prepared(config, data, features, rated, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -63,7 +63,7 @@ def epoch_time(
     config: NeuralCFConfig, data: Dataset, features: ItemFeatures, rated: Rated | None, run: RunOptions
 ) -> float:
     """Return how many seconds an epoch would take."""
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         return seconds_per_epoch(prepared(config, data, features, rated, run)[0])
 
 

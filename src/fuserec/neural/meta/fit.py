@@ -42,7 +42,7 @@ def fit_meta(config: MetaLearnedConfig, data: Dataset, features: ItemFeatures, r
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         task, basis = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -52,7 +52,7 @@ def fit_meta(config: MetaLearnedConfig, data: Dataset, features: ItemFeatures, r
 
 def epoch_time(config: MetaLearnedConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
     """Return how many seconds an epoch would take."""
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         return seconds_per_epoch(prepared(config, data, features, run)[0])
 
 

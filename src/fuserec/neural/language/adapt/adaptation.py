@@ -18,7 +18,7 @@ from fuserec.encoders.text import item_text
 from fuserec.encoders.tuned import Seen, seen_by
 from fuserec.errors import ConfigError, DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import fast_type, training
 from fuserec.neural.language.adapt.continual import Periods, ReplayTask
 from fuserec.neural.language.adapt.examples import examples_of, held_apart, labelled
 from fuserec.neural.language.adapt.folder import new_folder, write_folder
@@ -137,8 +137,8 @@ def adapt(
     ground = ground_of(data, config.text, run, split)
     folder = located(base, None, run)
     seed = int(run.rng(NAME).integers(2**31))
-    with training(seed, run.threads):
-        backbone = open_backbone(base, run).to(device_of(run))
+    with training(seed, run) as device:
+        backbone = open_backbone(base, run).to(device)
         fast = fast_type(backbone.device)
         probe = Probe.of(ground.train, ground.texts, run.rng("similarity"))
         before = probe.cosines(lambda texts: _encoded(backbone, texts, fast))

@@ -15,7 +15,7 @@ from fuserec.encoders.sentence import located
 from fuserec.encoders.tuned import read_tuning, seen_by, write_tuning
 from fuserec.errors import ConfigError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import fast_type, training
 from fuserec.neural.language.adapt.adaptation import Ground, ground_of, told
 from fuserec.neural.language.adapt.examples import Examples, examples_of, history_texts
 from fuserec.neural.language.adapt.folder import megabytes, new_folder, write_folder
@@ -85,8 +85,7 @@ def compress(
         raise ConfigError("compress: teaching needs a dataset: name one (--data DIR), or set epochs = 0")
     facts = dict(read_tuning(folder) or _facts_of(model, folder))
     began = time.perf_counter()
-    with training(int(run.rng(NAME).integers(2**31)), run.threads):
-        device = device_of(run)
+    with training(int(run.rng(NAME).integers(2**31)), run) as device:
         teacher = open_backbone(model, run).to(device)
         learner = open_backbone(student or model, run).to(device)
         step, zeros = _cut(learner, config, student)

@@ -7,12 +7,11 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from fuserec.encoders.base import WeightsError
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, seed_generators, training
 from fuserec.neural.language.augmentation import augmentation_of
 from fuserec.neural.language.augmentation_config import AugmentationConfig
 from fuserec.neural.language.backbone import Backbone, enough_memory, open_backbone
@@ -70,7 +69,7 @@ def fit_pairs(
     WeightsError
         Where the language model cannot be read.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         task = prepared(config, data, features, run, offsets)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
         trained, every = sizes(task.model)
@@ -78,7 +77,7 @@ def fit_pairs(
         _train(task, config, run, key)
 
         def successor(turn: int, pseudo: PseudoPairs) -> PairTask:
-            torch.manual_seed(_seed(run))
+            seed_generators(device_of(run), _seed(run))
             other = prepared(config, data, features, run, offsets, pseudo)
             _train(other, config, run, f"{key}-{turn}")
             return other
@@ -107,7 +106,7 @@ def seconds_per_event(
 ) -> tuple[float, int]:
     """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
     config = config.model_copy(update={"augmentation": AugmentationConfig()})  # nobody is asked for that
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run):
         task = prepared(config, data, features, run, offsets)
         return seconds_per_epoch(task) / task.events, task.events
 
