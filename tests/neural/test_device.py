@@ -12,6 +12,8 @@ from fuserec.run import RunOptions
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
 device = pytest.importorskip("fuserec.neural.device")
 
+PART = ("part", "batch_size (128) or max_length (64)")
+
 
 @pytest.fixture
 def gpus(monkeypatch):
@@ -99,7 +101,7 @@ def test_a_training_seeds_and_gives_back_the_generators_of_its_own_gpus_alone(
     monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: seeded.append(("all", seed)))
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda index: before[index])
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, index: given_back.update({index: state}))
-    with device.training(7, RunOptions(device=name, threads=1)) as chosen:
+    with device.training(7, RunOptions(device=name, threads=1), *PART) as chosen:
         assert chosen == torch.device(name)
     assert seeded == [(index, 7) for index in numbers]
     assert given_back == {index: before[index] for index in numbers}
@@ -120,7 +122,7 @@ def test_a_training_is_seeded_and_gives_back_generator_and_threads():
     torch.manual_seed(3)
     drawn = []
     for _ in range(2):
-        with device.training(11, RunOptions(threads=2)):
+        with device.training(11, RunOptions(threads=2), *PART):
             assert torch.get_num_threads() == 2
             drawn.append(torch.rand(4))
     assert torch.equal(*drawn)
@@ -131,7 +133,7 @@ def test_a_training_is_seeded_and_gives_back_generator_and_threads():
 
 
 def _fails_in_training():
-    with device.training(12, RunOptions(threads=0)):
+    with device.training(12, RunOptions(threads=0), *PART):
         assert torch.get_num_threads() == 1
         raise KeyError
 
@@ -140,12 +142,48 @@ def test_one_training_at_a_time():
     inside = threading.Event()
 
     def other():
-        with device.training(1, RunOptions(threads=1)):
+        with device.training(1, RunOptions(threads=1), *PART):
             inside.set()
 
     waiting = threading.Thread(target=other)
-    with device.training(0, RunOptions(threads=1)):
+    with device.training(0, RunOptions(threads=1), *PART):
         waiting.start()
         assert not inside.wait(0.1)
     assert inside.wait(30)
     waiting.join()
+
+
+FULL = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB\nmore lines"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+]
+
+
+@pytest.mark.parametrize("fault", FULL, ids=str)
+def test_a_gpu_without_memory_is_one_line_that_names_what_to_lower(fault):
+    def full():
+        with device.training(1, RunOptions(threads=1), *PART):
+            raise fault
+
+    with pytest.raises(ConfigError) as caught:
+        full()
+    said = "part: the GPU has too little memory for this training: lower batch_size (128) or max_length (64)"
+    assert str(caught.value) == said
+
+
+def test_other_errors_of_a_training_stay_what_they_are():
+    def fails():
+        with device.training(1, RunOptions(threads=1), *PART):
+            raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot"):
+        fails()
+
+
+def test_what_to_lower_is_told_with_its_value():
+    from fuserec.neural.joint.config import JointConfig
+
+    told = device.lowered(JointConfig(batch_size=8), "batch_size", "max_length")
+    assert told == "batch_size (8) or max_length (50)"

@@ -12,10 +12,15 @@ import torch
 from fuserec.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from fuserec.run import RunOptions
 
 _TRAINING = threading.RLock()
 """PyTorch's generator and number of threads belong to the process: one training at a time changes them."""
+
+_FULL = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+"""How an error says that a GPU has no memory left, where it is no :class:`torch.OutOfMemoryError`."""
 
 
 def device_of(run: RunOptions) -> torch.device:
@@ -81,8 +86,37 @@ def seed_generators(device: torch.device, seed: int) -> None:
             torch.cuda.manual_seed(seed)
 
 
+def lowered(config: BaseModel, *names: str) -> str:
+    """Return settings with their values, as in ``"batch_size (128) or max_length (64)"``."""
+    return " or ".join(f"{name} ({getattr(config, name)})" for name in names)
+
+
 @contextlib.contextmanager
-def training(seed: int, run: RunOptions) -> Iterator[torch.device]:
+def enough_memory(name: str, lower: str) -> Iterator[None]:
+    """Turn a GPU that is out of memory into one line that says what to lower.
+
+    Parameters
+    ----------
+    name : str
+        Of the part.
+    lower : str
+        See :func:`lowered`.
+
+    Raises
+    ------
+    ConfigError
+        Where the memory of the GPU is too small.
+    """
+    try:
+        yield
+    except RuntimeError as fault:  # torch.OutOfMemoryError is one; libraries on the GPU say it in words alone
+        if not (isinstance(fault, torch.OutOfMemoryError) or any(sign in str(fault) for sign in _FULL)):
+            raise
+        raise ConfigError(f"{name}: the GPU has too little memory for this training: lower {lower}") from None
+
+
+@contextlib.contextmanager
+def training(seed: int, run: RunOptions, name: str, lower: str) -> Iterator[torch.device]:
     """Hold PyTorch's generators (seeded) and threads; all are given back as they were.
 
     Parameters
@@ -90,6 +124,10 @@ def training(seed: int, run: RunOptions) -> Iterator[torch.device]:
     seed : int
     run : RunOptions
         Its device and its threads.
+    name : str
+        Of the part that is trained.
+    lower : str
+        What needs less memory where it is lower, see :func:`lowered`.
 
     Yields
     ------
@@ -99,10 +137,10 @@ def training(seed: int, run: RunOptions) -> Iterator[torch.device]:
     Raises
     ------
     ConfigError
-        For a device that this machine does not have: before any work.
+        For a device that this machine does not have: before any work; where the memory of a GPU is too small.
     """
     device = device_of(run)
-    with _TRAINING, torch.random.fork_rng(devices=gpus_of(device)):
+    with enough_memory(name, lower), _TRAINING, torch.random.fork_rng(devices=gpus_of(device)):
         before = torch.get_num_threads()
         torch.set_num_threads(max(1, run.threads))
         seed_generators(device, seed)

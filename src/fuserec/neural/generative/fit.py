@@ -12,7 +12,7 @@ from fuserec.encoders.codes import SemanticIds, codebook_size
 from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training
 from fuserec.neural.generative.fitted import FittedGenerative
 from fuserec.neural.generative.model import Branches, CodedItems, Decoder, Generator, node_counts
 from fuserec.neural.generative.task import NextId
@@ -81,7 +81,7 @@ def fit_generative(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         ready, task = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -91,7 +91,7 @@ def fit_generative(
 
 def epoch_time(config: GenerativeConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
     """Return how long an epoch would take, from a few steps of a generator that is thrown away."""
-    with training(_seed(run), run):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         return seconds_per_epoch(prepared(config, data, features, run)[1])
 
 

@@ -10,7 +10,7 @@ import torch
 
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training
 from fuserec.neural.joint.config import HEADS
 from fuserec.neural.joint.fitted import FittedJoint, Ratings
 from fuserec.neural.joint.losses import ascending
@@ -49,7 +49,7 @@ def fit_joint(config: JointConfig, data: Dataset, features: ItemFeatures, run: R
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "negatives")):
         task, basis = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -59,7 +59,7 @@ def fit_joint(config: JointConfig, data: Dataset, features: ItemFeatures, run: R
 
 def epoch_time(config: JointConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
     """Return how long an epoch would take, from a few steps of a model that is thrown away."""
-    with training(_seed(run), run):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "negatives")):
         return seconds_per_epoch(prepared(config, data, features, run)[0])
 
 
