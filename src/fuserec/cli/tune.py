@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fuserec.cli.fit import say_cleaning, seconds
-from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, out_file
+from fuserec.cli.screen import Debug, Device, Format, Json, Quiet, Screen, Seed, Threads, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.cli.tune_lists import check_pick, of_lists, tune_on_lists
 from fuserec.errors import RequestError
@@ -73,6 +73,7 @@ def tune(
     ] = True,
     track: Track = None,
     format: Format = "folder",
+    device: Device = "cpu",
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = False,
@@ -109,6 +110,7 @@ def tune(
             pick=pick,
             track=track,
             format=format,
+            device=device,
             seed=seed,
             threads=threads,
             objective=objective,
@@ -122,7 +124,7 @@ def tune(
         raise RequestError(
             "--pick: an objective of one metric has one answer; name several aims, e.g. ndcg@10, ild@10"
         )
-    with screen.working("tuned", seed=seed, threads=threads) as run:
+    with screen.working("tuned", seed=seed, threads=threads, device=device) as run:
         dataset, report = read(folder, format)
         say_cleaning(screen, report)
         result = search(

@@ -52,6 +52,7 @@ def tune_on_lists(
     pick: str | None,
     track: Sequence[str] | None,
     format: str,
+    device: str,
     seed: int,
     threads: int | None,
     objective: str,
@@ -64,7 +65,7 @@ def tune_on_lists(
     from fuserec.data.readers import read
     from fuserec.tuning.lists import tune_lists
 
-    with screen.working("tuned", seed=seed, threads=threads) as run:
+    with screen.working("tuned", seed=seed, threads=threads, device=device) as run:
         dataset, report = read(folder, format)
         say_cleaning(screen, report)
         found = tune_lists(

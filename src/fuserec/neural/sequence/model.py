@@ -32,9 +32,15 @@ class SequenceModel(nn.Module):
         self.scale = math.sqrt(dim)
         self.mask = nn.Parameter(torch.randn(dim) * 0.02) if masked else None
 
-    def spread(self) -> None:
-        """Share the body's work among all GPUs, where there are several and the model is on one."""
-        if self.items_device.type == "cuda" and torch.cuda.device_count() > 1:
+    def spread(self, device: torch.device) -> None:
+        """Share the body's work among all GPUs, where there are several and none of them was chosen by its number.
+
+        Parameters
+        ----------
+        device : torch.device
+            As it was asked for, with the model on it.
+        """
+        if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
             vars(self)["_spread"] = nn.DataParallel(self.body)  # not a module of its own: no weights twice
 
     @property
