@@ -57,11 +57,16 @@ def test_models_of_one_file_are_compared(cli, runs: dict[str, Path]) -> None:
 def test_requests_at_fault(cli, runs: dict[str, Path], small: Path, tmp_path: Path) -> None:
     assert "no run has a model 'itemknn'" in cli("compare", runs["a"], "-m", "itemknn").fault
     assert "is named twice" in cli("compare", runs["a"], runs["a"]).fault
-    assert "absent.json: there is no such file: name one" in cli("compare", runs["a"], tmp_path / "absent.json").fault
+    assert (
+        "absent.json: there is no such file: name one"
+        in cli("compare", runs["a"], tmp_path / "absent.json").fault
+    )
     assert f"{tmp_path}: is a folder" in cli("compare", runs["a"], tmp_path).fault
     near = cli("compare", runs["a"], "--metric", "recal@3").fault
     assert "not every model has 'recal@3'; did you mean 'recall@3'" in near
-    assert near.endswith("the section `All metrics` of the report (`fuserec report`) names what each model has")
+    assert near.endswith(
+        "the section `All metrics` of the report (`fuserec report`) names what each model has"
+    )
     assert len(near) < 250
     compared = tmp_path / "compared.json"
     assert cli("compare", runs["a"], runs["b"], "--json", compared).status == 0

@@ -156,7 +156,13 @@ def curve_table(results: EvaluationResults) -> Table:
     title = f"{results.dataset.name or 'dataset'}: cost of {about['reranker']}.{about['key']}"
     made = Table(title=Text(title), title_justify="left")
     made.add_column(str(about["key"]), no_wrap=True)
+    aim = f"aim@{k}"
+    judged = any(
+        one.metric == aim for one in results.comparisons
+    )  # where it is a figure of groups, not of lists
     made.add_column(f"{about['aim']}@{k}", justify="right")
+    for heading in ("less without", "paired interval") if judged else ():
+        made.add_column(heading, justify="right", no_wrap=True)
     for heading in (wording.metric_title(metric), "less without", "paired interval", "p"):
         made.add_column(heading, justify="right", no_wrap=True)
     coverage = f"{BESIDE}@{k}"
@@ -166,10 +172,12 @@ def curve_table(results: EvaluationResults) -> Table:
     for name, shown in rows.items():
         model = results.models[name]
         gap = None if name == PLAIN else wording.versus(results, name, PLAIN)
-        reached = model.metrics.get(f"aim@{k}", Estimate(None)).value
+        reached = model.metrics.get(aim, Estimate(None)).value
+        lifted = None if name == PLAIN else wording.versus_on(results, aim, name, PLAIN)
         made.add_row(
             shown,
             "" if reached is None else f"{reached:.4f}",
+            *(wording.compared(aim, lifted)[:2] if judged else ()),
             wording.figure(metric, model.metrics[metric].value),
             *wording.compared(metric, gap),
             wording.figure(coverage, model.metrics[coverage].value),

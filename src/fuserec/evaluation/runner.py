@@ -26,7 +26,8 @@ from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.further import further
 from fuserec.evaluation.leakage.alarms import too_good
 from fuserec.evaluation.leakage.notes import leak_notes, notes_of, told
-from fuserec.evaluation.measures.fairness import gap_comparisons
+from fuserec.evaluation.measures.aims import served_groups
+from fuserec.evaluation.measures.fairness import group_comparisons
 from fuserec.evaluation.queries import kept
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import Comparison, EvaluationResults, ModelResult
@@ -197,7 +198,7 @@ class _Evaluating:
             split=provenance.split_facts(held, run.seed, asked.candidates),
             models=_with(figures.models, beside),
             primary=primary,
-            comparisons=self._comparisons(line_up, figures, yardstick),
+            comparisons=self._comparisons(line_up, outcomes, figures, yardstick),
             weights=provenance.weights(line_up),
             sample=examples(dataset, line_up, outcomes, figures.columns, primary, run),
             curves=plotter.of_people(),
@@ -238,13 +239,16 @@ class _Evaluating:
 
         return stability(outcomes, again, yardstick)
 
-    def _comparisons(self, line_up: LineUp, figures: _Figures, yardstick: Yardstick) -> list[Comparison]:
+    def _comparisons(
+        self, line_up: LineUp, outcomes: Mapping[str, Outcome], figures: _Figures, yardstick: Yardstick
+    ) -> list[Comparison]:
         """Compare all models with every fusion, and with the reference that was named."""
         names = figures.models
         references = tuple(name for name in names if name == self.asked.reference or line_up.refers(name))
         primary = deciding(self.asked.cuts)[1]
         found = comparisons(figures.columns, figures.ratings, references, yardstick, primary)
-        return found + corrected(gap_comparisons(figures.columns, references, yardstick))
+        served = served_groups(outcomes, yardstick)
+        return found + corrected(group_comparisons(figures.columns, references, yardstick, served))
 
 
 def _with(
