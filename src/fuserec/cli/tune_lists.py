@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fuserec.cli.screen import Screen
     from fuserec.config import RecommenderConfig
     from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.audit import AuditConfig
     from fuserec.tuning.list_result import ListTuneResult, Point
 
 
@@ -60,6 +61,7 @@ def tune_on_lists(
     trials: int | None,
     seconds: float | None,
     study: Path | None,
+    audit: AuditConfig,
 ) -> None:
     """Search, print, and write the configuration, or one a point of a front."""
     from fuserec.data.readers import read
@@ -76,6 +78,7 @@ def tune_on_lists(
             trials=trials,
             seconds=seconds,
             study=study,
+            audit=audit,
             run=run,
         )
     found = _untracked(found, start)
