@@ -43,6 +43,17 @@ from fuserec.testing.language import tiny_model  # noqa: E402
 FULL = {"method": "full"}
 QUICK = {"tuning": FULL, "batch_size": 32, "learning_rate": 2e-3, "held_out": 16, "patience": 0}
 
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
+LEARNING = {
+    "full": ({}, 2e-3),
+    "lora": ({"targets": "all"}, 2e-2),
+    "adalora": ({"targets": "all"}, 2e-2),
+    "adapters": ({}, 1e-2),
+    "last_layers": ({"layers": 1}, 5e-3),
+    "biases": ({}, 5e-2),
+}
+"""Methods, how they are set, and a rate at which each learns what :func:`readers` join; untouched it is 0.12."""
+
 
 def config(**changes):
     return AdaptConfig.parse({**QUICK, **changes}, "test")
@@ -456,8 +467,11 @@ def test_a_device_that_is_not_there_is_said_before_a_model_is_looked_for(monkeyp
         adapt(readers(), config(), replace(RUN, device="cuda"), base="./there-is-no-such-folder")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_it_trains_on_a_gpu(folders):
-    told = config(epochs=12, temperature=0.2)
-    adapted = adapt(readers(), told, replace(RUN, device="cuda"), base=str(folders["bert"]))
-    assert _within(adapted.backbone) > 0.3
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+@pytest.mark.parametrize("method", LEARNING)
+def test_every_method_learns_on_every_device(folders, method, device):
+    tuning, rate = LEARNING[method]
+    told = config(epochs=12, temperature=0.2, tuning={"method": method, **tuning}, learning_rate=rate)
+    adapted = adapt(readers(), told, replace(RUN, device=device), base=str(folders["bert"]))
+    assert next(adapted.backbone.parameters()).device.type == device
+    assert _within(adapted.backbone) > 0.6

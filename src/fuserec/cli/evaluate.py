@@ -213,7 +213,7 @@ def show(screen: Screen, results: EvaluationResults) -> None:
 
     from fuserec.cli.measuring import rounds_table
     from fuserec.evaluation.report import terminal_table
-    from fuserec.evaluation.wording import summary
+    from fuserec.evaluation.summary import summary
 
     said = "\n".join(one_line(line) for line in (*summary(results), *results.notes))
     rounds = [rounds_table(results)] if results.rounds else []
