@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from fuserec.neural.device import gpus_of
 from fuserec.neural.items import Items
 
 
@@ -40,7 +41,7 @@ class SequenceModel(nn.Module):
         device : torch.device
             As it was asked for, with the model on it.
         """
-        if device.type == "cuda" and device.index is None and torch.cuda.device_count() > 1:
+        if len(gpus_of(device)) > 1:
             vars(self)["_spread"] = nn.DataParallel(self.body)  # not a module of its own: no weights twice
 
     @property
