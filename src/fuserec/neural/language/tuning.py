@@ -195,7 +195,9 @@ def _is_map(part: nn.Module) -> bool:
 def _words_of(model: nn.Module) -> str:
     """Return the name of the module that looks word vectors up; T5 holds them twice and reads by the second."""
     words = model.get_input_embeddings().weight  # type: ignore[operator]
-    found = [name for name, part in model.named_modules() if getattr(part, "weight", None) is words]
+    found: list[str] = [
+        name for name, part in model.named_modules() if getattr(part, "weight", None) is words
+    ]
     return found[-1]
 
 
