@@ -14,6 +14,7 @@ import json
 import lzma
 import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import fuserec
 from bench import (
     choices,
     coverage,
+    few_labels,
     goals,
     information,
     last_stage,
@@ -33,6 +35,7 @@ from bench import (
     sequence_speed,
     speed,
     text_encoders,
+    tuning_methods,
 )
 
 RESULTS = records.RESULTS
@@ -102,6 +105,22 @@ def speed_section(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+SECTIONS: dict[str, Callable[[Any], str]] = {
+    "ratings": lambda rated: page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]),
+    "text_encoders": text_encoders.section,
+    "tuning_methods": tuning_methods.section,
+    "few_labels": few_labels.section,
+    "last_stage": last_stage.section,
+    "coverage": coverage.section,
+    "information": information.section,
+    "speed": speed_section,
+    "training": sequence_speed.section,
+    "latency": latency.section,
+    "metric_speed": metric_speed.section,
+}
+"""What stands behind the tables of quality, in this order, each where its raw figures are there."""
+
+
 def stored(name: str) -> Any:
     """Return the raw figures of a name, None where there are none."""
     path = RESULTS / f"{name}.json"
@@ -125,24 +144,7 @@ def render(found: list[records.Record]) -> str:
         choices.budget_section(boards),
         choices.absent_section(boards),
     ]
-    if (rated := stored("ratings")) is not None:
-        parts.append(page.ratings_section(rated, ["random", *ratings.FOLDS, "folds", "fit_s"]))
-    if (read := stored("text_encoders")) is not None:
-        parts.append(text_encoders.section(read))
-    if (last := stored("last_stage")) is not None:
-        parts.append(last_stage.section(last))
-    if (covered := stored("coverage")) is not None:
-        parts.append(coverage.section(covered))
-    if (known := stored("information")) is not None:
-        parts.append(information.section(known))
-    if (timed := stored("speed")) is not None:
-        parts.append(speed_section(timed))
-    if training is not None:
-        parts.append(sequence_speed.section(training))
-    if requests is not None:
-        parts.append(latency.section(requests))
-    if (measured := stored("metric_speed")) is not None:
-        parts.append(metric_speed.section(measured))
+    parts += [section(kept) for name, section in SECTIONS.items() if (kept := stored(name)) is not None]
     return "\n".join(parts)
 
 

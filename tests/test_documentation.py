@@ -40,6 +40,12 @@ def test_the_example_configuration_is_valid() -> None:
 
 
 @pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("option", ["--folds", "--candidates", "--groups", "--baseline", "--check-leaks"])
+def test_the_readme_names_what_an_evaluation_can_do(readme, option):
+    assert f"{option} " in (REPOSITORY / readme).read_text("utf-8").replace("`", " ")
+
+
+@pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize("name", SCORERS)
 def test_the_table_of_scorers_agrees_with_their_capabilities(name: str, readme: str) -> None:
     _, answers, evidence, update, _ = check_architecture.table_of_scorers(REPOSITORY / readme)[name]

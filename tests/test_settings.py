@@ -34,7 +34,11 @@ def test_defaults_and_values():
         ({"regularization": 0}, r"\[x\]: regularization = 0: Input should be greater than 0"),
         ({"regularization": "much"}, r"\[x\]: regularization = 'much': Input should be a valid number"),
         ({"inner": {"depth": 0}}, r"\[x\]: inner.depth = 0: Input should be greater than or equal to 1"),
-        ({"inner": 3}, r"\[x\]: inner = 3: "),
+        ({"inner": 3}, r"\[x\]: inner = 3: has to be a table: write \[inner\] and its settings below"),
+        (
+            {"inner": ["als"]},
+            r"inner = \['als'\]: has to be a table: write \[inner.als\] and its settings below",
+        ),
     ],
 )
 def test_one_clear_line_says_what_is_wrong(values, message):

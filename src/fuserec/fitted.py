@@ -19,8 +19,9 @@ from fuserec.numerics.hashing import reseed
 from fuserec.numerics.topk import top_k
 from fuserec.questions import Tastes
 from fuserec.reasons import Language, readable, reason, with_move
-from fuserec.requests import id_list, left_out, shown_id, well_formed
+from fuserec.requests import Request, batch, id_list, left_out, resolve, shown_id, well_formed
 from fuserec.rerank.chain import Chain, Lists, lists_of
+from fuserec.run import RunOptions
 from fuserec.search import SearchIndex
 
 NAMED_AT_MOST = 50_000
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from fuserec.control.board import Board
     from fuserec.data.dataset import Dataset
-    from fuserec.data.query import QueryBatch
+    from fuserec.data.query import Query, QueryBatch
     from fuserec.encoders.features import ItemFeatures
     from fuserec.fusion.base import Fusion
     from fuserec.scorers.base import Scores
@@ -125,6 +126,26 @@ class Fitted:
             raise RequestError(f"item {shown_id(identifier)} is not in the catalogue{hint}")
         return index
 
+    def asked(self, query: Query, run: RunOptions) -> tuple[Request, QueryBatch]:
+        """Return a query looked up in the data, and as a batch of one with all that parts and rerankers read."""
+        request = resolve(query, self.dataset, self.reads_columns, self.chain.context_keys)
+        return request, batch([request], self.features, run)
+
+    def never_shown(self, request: Request, q: QueryBatch | None = None) -> np.ndarray:
+        """Return bool (n_items,): what the rerankers keep from whoever asks, in whatever way they ask.
+
+        Parameters
+        ----------
+        request : Request
+        q : QueryBatch (1), optional
+            The request as a batch, where it is there already.
+        """
+        if not self.chain:
+            return np.zeros(self.dataset.n_items, dtype=bool)
+        q = batch([request], self.features, RunOptions(threads=1)) if q is None else q
+        found = self.chain.forbidden(q)
+        return np.zeros(self.dataset.n_items, dtype=bool) if found is None else np.asarray(found[0])
+
     @cached_property
     def reads_columns(self) -> bool:
         """Whether any part or reranker reads the context of a query."""
@@ -197,9 +218,6 @@ def listed(
     Those of which no part knows anything only fill up the list.
     """
     values, answered, ties = scores.values[0], scores.answered[0], model.ties
-    forbidden = model.chain.forbidden(q)
-    if forbidden is not None:
-        allowed = allowed & ~forbidden[0]
     if board is not None and board.hidden is not None:
         allowed = allowed & ~board.hidden
     first = np.where(answered & allowed, values, np.float32(-np.inf))[None, :]
@@ -260,4 +278,39 @@ def worded(
             tuple(str(move) for move in moves[place]),
         )
         for place, item in enumerate(chosen)
+    )
+
+
+def explained(model: Fitted, item: str, query: Query, language: Language) -> RecommendedItem:
+    """Return score, probability, reason and evidence of one item, and its place among what may be shown.
+
+    Raises
+    ------
+    RequestError
+        For an unknown item, and one that is kept from whoever asks.
+    """
+    index = model.item(item)
+    request, q = model.asked(query, RunOptions(threads=1))
+    shut = model.never_shown(request, q)
+    if shut[index]:
+        raise RequestError(
+            f"explain: item {shown_id(item)} is flagged, and kept from whoever asks ([rerank.flagged] protected): it "
+            "is never shown to them; name another item"
+        )
+    scores = model.fused.score(q)
+    values, answered = scores.values[0], scores.answered[0]
+    rows = model.fused.evidence(q, np.array([[index]]))[0][0]
+    others = ~shut
+    others[q.items] = others[index] = False
+    equal = (values == values[index]) & (model.ties < model.ties[index])
+    ahead = ((values > values[index]) | equal) & (answered == answered[index])
+    before = ahead | (answered & ~answered[index])  # what no part knows comes last
+    return RecommendedItem(
+        item,
+        model.titles[index],
+        1 + int(np.sum(before & others)),
+        float(values[index]),
+        float(model.fused.probability(values[index : index + 1])[0]),
+        reason(rows, model.titles, language),
+        readable(rows, model.dataset),
     )

@@ -21,14 +21,11 @@ from fuserec.data.query import Event
 from fuserec.errors import NotFittedError, RequestError
 from fuserec.features import item_features
 from fuserec.filters import Filters
-from fuserec.fitted import Fitted, eligible, listed, probable, worded
+from fuserec.fitted import Fitted, eligible, explained, listed, probable, worded
 from fuserec.fusion import fusion_of
 from fuserec.questions import questions
-from fuserec.reasons import Language, readable, reason
+from fuserec.reasons import Language
 from fuserec.requests import (
-    DEFAULT_K,
-    MAX_K,
-    batch,
     check_answer,
     id_list,
     list_length,
@@ -244,13 +241,11 @@ class Recommender:
         """
         query = query_of(user, history, text, context, at)
         model, run = self.fitted, run or RunOptions(threads=1)
-        if k is None:
-            k = DEFAULT_K if min_probability is None else min(MAX_K, model.dataset.n_items)
-        k = list_length(k, model.dataset)
+        k = list_length(k, model.dataset, every=min_probability is not None)
         check_answer(min_probability, language)
-        request = resolve(query, model.dataset, model.reads_columns, model.chain.context_keys)
-        q = batch([request], model.features, run)
+        request, q = model.asked(query, run)
         allowed, warnings = eligible(model, candidates, exclude, filters)
+        allowed &= ~model.never_shown(request, q)
         allowed[q.items] = False
         scores = model.fused.score(q)
         if min_probability is not None:
@@ -308,34 +303,18 @@ class Recommender:
         user: str | None = None,
         history: Sequence[str | Event] = (),
         text: str | None = None,
+        context: Mapping[str, Any] | None = None,
         language: Language = "en",
     ) -> RecommendedItem:
-        """Return score, probability, reason and evidence of one item, taken already or not."""
-        model = self.fitted
+        """Return score, probability, reason and evidence of one item, taken already or not.
+
+        Raises
+        ------
+        RequestError
+            For an unknown item, and one that rerankers keep from whoever asks.
+        """
         check_answer(None, language)
-        index = model.item(item)
-        request = resolve(query_of(user, history, text), model.dataset)
-        q = batch([request], model.features, RunOptions(threads=1))
-        scores = model.fused.score(q)
-        values, answered = scores.values[0], scores.answered[0]
-        rows = model.fused.evidence(q, np.array([[index]]))[0][0]
-        others = np.ones(values.size, dtype=bool)
-        others[q.items] = others[index] = False
-        equal = (values == values[index]) & (model.ties < model.ties[index])
-        ahead = ((values > values[index]) | equal) & (answered == answered[index])
-        before = ahead | (answered & ~answered[index])  # what no part knows comes last
-        rank = 1 + int(np.sum(before & others))
-        probability = float(model.fused.probability(values[index : index + 1])[0])
-        said = reason(rows, model.titles, language)
-        return RecommendedItem(
-            item,
-            model.titles[index],
-            rank,
-            float(values[index]),
-            probability,
-            said,
-            readable(rows, model.dataset),
-        )
+        return explained(self.fitted, item, query_of(user, history, text, context), language)
 
     def search(
         self, text: str, k: int = 10, *, user: str | None = None, filters: Filters | None = None
@@ -352,6 +331,7 @@ class Recommender:
         exclude: Sequence[str] = (),
         *,
         unknown: Sequence[str] = (),
+        context: Mapping[str, Any] | None = None,
     ) -> Questions:
         """Return which items to ask somebody new about next: those whose answer tells most about their taste.
 
@@ -364,6 +344,8 @@ class Recommender:
             As in :meth:`recommend`; the first item is the one to ask about, the others could stand in for it.
         unknown : sequence of item ids
             What they were asked about and do not know.
+        context : mapping, optional
+            Circumstances; they can say that somebody is protected.
 
         Raises
         ------
@@ -371,8 +353,10 @@ class Recommender:
             Where the model was saved without histories, and as :meth:`recommend` does.
         """
         model = self.fitted
-        request = resolve(query_of(None, history, text), model.dataset)
+        query = query_of(None, history, text, context)
+        request = resolve(query, model.dataset, model.reads_columns, model.chain.context_keys)
         allowed, warnings = eligible(model, candidates, exclude, None)
+        allowed &= ~model.never_shown(request)
         silent = [model.item(one) for one in id_list(unknown, "unknown")]
         return questions(model, request, silent, k, allowed, warnings)
 

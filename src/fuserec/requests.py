@@ -112,8 +112,14 @@ def resolve(query: Query, dataset: Dataset, reads_context: bool = True, keys: Se
     return _assembled(query, dataset, user, kept, Words(text, searches), tuple(warnings))
 
 
-def list_length(k: int, dataset: Dataset) -> int:
-    """Return how many items a list can have at most, or refuse the k that was asked for."""
+def list_length(k: int | None, dataset: Dataset, every: bool = False) -> int:
+    """Return how many items a list can have at most, or refuse the k that was asked for.
+
+    Without a k these are :data:`DEFAULT_K`, and where ``every`` item that qualifies is wanted, as many as a list
+    can have.
+    """
+    if k is None:
+        k = min(MAX_K, dataset.n_items) if every else DEFAULT_K
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise RequestError(f"k = {k!r}: has to be a whole number of at least 1")
     length = min(int(k), dataset.n_items)

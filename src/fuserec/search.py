@@ -15,7 +15,7 @@ from fuserec.encoders.text import TextConfig, item_text
 from fuserec.errors import RequestError
 from fuserec.filters import Filters, allowed_items
 from fuserec.numerics.topk import top_k
-from fuserec.requests import batch, list_length, query_of, resolve, well_formed
+from fuserec.requests import list_length, query_of, resolve, well_formed
 from fuserec.run import RunOptions
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def found(model: Fitted, text: str, k: int, user: str | None, filters: Filters |
     read = model.features.read([text], RunOptions(threads=1))
     table = model.dataset.item_table
     allowed = np.ones(table.height, dtype=bool) if filters is None else allowed_items(table, filters)
-    if model.chain:
-        forbidden = model.chain.forbidden(batch([request], model.features, RunOptions(threads=1)))
-        allowed = allowed if forbidden is None else allowed & ~forbidden[0]
+    allowed = allowed & ~model.never_shown(request)
     lists = [(model.search_index.scores(text), 1.0), (vector_scores(read, model.features), 1.0)]
     joined = joined_ranks(lists, allowed, model.ties)
     if user is not None and request.user >= 0:

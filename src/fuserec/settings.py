@@ -10,6 +10,9 @@ from pydantic_core import PydanticCustomError
 
 from fuserec.errors import ConfigError, nearest
 
+TABLES = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"})
+"""Faults of a value that stands where a table has to stand."""
+
 COMBINATION = "combination"
 """Type of the error of :func:`combination`."""
 
@@ -52,6 +55,13 @@ class Settings(BaseModel):
             if first["type"] == COMBINATION:
                 place = f"{where}: {key}" if first["loc"] else where
                 raise ConfigError(f"{place}: {first['msg']}") from None
+            if first["type"] in TABLES and first["loc"]:
+                inner = first.get("input")
+                named = isinstance(inner, list) and inner and isinstance(inner[0], str)
+                head = f"{key}.{inner[0]}" if named else key
+                raise ConfigError(
+                    f"{where}: {key} = {inner!r}: has to be a table: write [{head}] and its settings below"
+                ) from None
             hint = _nearest_allowed(cls, first["loc"], first.get("input"))
             raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}{hint}") from None
 

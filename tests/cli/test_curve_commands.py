@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,29 @@ def test_a_shift_across_categories_is_json_too(cli, small: Path, quick: Path) ->
     assert found["models"] == ["category unknown", "category known"]
 
 
-def test_a_shift_in_time_has_a_row_a_window(cli, small: Path, quick: Path) -> None:
-    done = cli("evaluate", small, "-c", quick, "--shift", "time:2")
+def test_a_shift_in_time_has_a_row_a_window(cli, small: Path, quick: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "shift.json", tmp_path / "shift.html"
+    done = cli(
+        "evaluate",
+        small,
+        "-c",
+        quick,
+        "--shift",
+        "time:2",
+        "--json",
+        out,
+        "--report",
+        page,
+        "--language",
+        "zh",
+    )
+    told = re.sub(r"<style>.*?</style>|<pre.*?</pre>|<[^>]*>", " ", page.read_text("utf-8"), flags=re.DOTALL)
+    assert not re.search(r"\d to \d", told)
+    assert re.search(r"\d{4}-\d\d-\d\d 至 \d{4}-\d\d-\d\d", told)
+    assert "Both models" not in told
+    assert "两个模型都知道第一个时间窗之前的一切" in told
+    fault = cli("compare", out, out.with_name("other.json")).fault
+    assert "shift.json: is the result of a shift test (--shift), and not of a whole evaluation" in fault
     assert done.status == 0, done.err
     assert "left as it was" in done.out
     assert "2023-11-14" in done.out

@@ -13,11 +13,11 @@ RESULTS = Path(__file__).parents[1] / "evaluation" / "report" / "results.json"
 def test_a_report_is_made_again_from_json(cli, tmp_path: Path) -> None:
     done = cli("report", RESULTS, "--out", tmp_path / "r.html")
     assert done.status == 0, done.err
-    assert "fused is best: NDCG@10 0.0636" in done.out
+    assert "fused and co_visits lead: NDCG@10 0.0636" in done.out
     assert '<html lang="en">' in (tmp_path / "r.html").read_text("utf-8")
     told = cli("report", RESULTS, "--out", tmp_path / "z.html", "--language", "zh", "--json").json
     assert told["language"] == "zh"
-    assert told["summary"][0].startswith("fused 最好：")
+    assert told["summary"][0].startswith("fused 和 co_visits 并列领先：")
     assert '<html lang="zh-CN">' in (tmp_path / "z.html").read_text("utf-8")
 
 
@@ -61,7 +61,7 @@ def test_files_that_are_no_results_are_refused(cli, tmp_path: Path) -> None:
     broken, out = tmp_path / "broken.json", tmp_path / "r.html"
     broken.write_text('{"models": {}}', "utf-8")
     assert "dataset: Field required" in cli("report", broken, "--out", out).fault
-    assert "cannot be read" in cli("report", tmp_path / "none.json", "--out", out).fault
+    assert "there is no such file" in cli("report", tmp_path / "none.json", "--out", out).fault
     assert "name another" in cli("report", broken, "--out", broken).fault
     assert broken.read_text("utf-8") == '{"models": {}}'
 

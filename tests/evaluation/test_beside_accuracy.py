@@ -20,6 +20,7 @@ from fuserec.errors import ConfigError, DataError, RequestError
 from fuserec.evaluation import explanations
 from fuserec.evaluation import groups as groups_module
 from fuserec.evaluation.audit import Audit, AuditConfig, load_audit, topic_shares
+from fuserec.evaluation.comparison import compare
 from fuserec.evaluation.groups import popularity_groups, user_groups
 from fuserec.evaluation.report import to_html
 from fuserec.evaluation.results import EvaluationResults
@@ -140,6 +141,29 @@ def test_groups_are_segments_and_have_gaps(results: EvaluationResults) -> None:
     assert (
         p <= p_holm <= 1
     )  # gaps are corrected among themselves: they take nothing from the metric that decides
+
+
+def test_worst_groups_are_compared_and_compared_again_from_files(results: EvaluationResults) -> None:
+    metric = "group_worst:gender@10"
+    found = next(one for one in results.comparisons if one.metric == metric).models["popularity"]
+    expected = value(results, "popularity", metric) - value(results, "fused", metric)
+    assert found.difference == pytest.approx(expected)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= expected <= found.high
+    assert found.users == N
+    kept = EvaluationResults.from_json(results.to_json())
+    (pair,) = compare({"run": kept}, models=["popularity"]).pairs
+    change = next(one for one in pair.changes if one.metric == metric)
+    assert change.difference.low == pytest.approx(found.low, abs=0.02)
+    assert change.difference.high == pytest.approx(found.high, abs=0.02)
+    assert change.difference.users == N
+    assert kept.queries is not None
+    bare = kept.model_copy(update={"queries": kept.queries.model_copy(update={"groups": {}})})
+    (unpaired,) = compare({"run": bare}, models=["popularity"], metrics=[metric]).pairs
+    assert not unpaired.paired  # a file that keeps no groups has intervals alone
+    (default,) = compare({"run": bare}, models=["popularity"]).pairs
+    assert metric not in [one.metric for one in default.changes]
 
 
 def test_a_model_that_serves_one_group_alone_is_called() -> None:
@@ -291,6 +315,17 @@ def test_reasons_are_true_and_what_they_cite_counts(results: EvaluationResults) 
     assert results.models["popularity"].metrics["reason_faithful@3"].value is None  # it cites nothing
     assert value(results, "popularity", "reason_overlap@3") == 1
     assert 0 < value(results, "item_knn", "reason_distinct@3") <= 1
+
+
+def test_dwell_time_is_worth_in_a_column_of_its_own(data: Dataset) -> None:
+    held = split_data(data, SplitConfig(), 0)
+    with pytest.raises(
+        ConfigError, match="keep what it measures in a column of its own too, such as `seconds`"
+    ):
+        Audit.of(data, held, AuditConfig(groups=(), worth="value"))
+    seconds = Audit.of(data, held, AuditConfig(groups=(), worth="paid")).targets.worth
+    assert seconds is not None
+    assert set(np.unique(seconds)) <= {10.0, 20.0, 30.0}
 
 
 def test_a_short_list_leaves_the_reasons_of_others_alone(data: Dataset) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from fuserec.errors import RequestError
+from fuserec.evaluation import wording
 from fuserec.evaluation.compared import RunComparison
 from fuserec.evaluation.comparison import compare
 from fuserec.evaluation.comparison_tables import shown, verdicts
 from fuserec.evaluation.queries import Queries, packed
+from fuserec.evaluation.report import to_html
 from fuserec.evaluation.results import DatasetFacts, EvaluationResults, ModelResult
 from fuserec.evaluation.statistics import interval, paired_difference, paired_ratio_difference, ratio_interval
+from fuserec.evaluation.texts import CHINESE, ENGLISH
 
 N = 600
 UNIT = (0.0, 1.0)
@@ -205,3 +209,36 @@ def test_tables_show_figures_verdicts_and_segments():
         " * ",
     ):
         assert said in text
+
+
+def test_the_report_shows_the_earlier_run():
+    before, after = run(fused=BASE), run(ids=True, fused=better(0.06))
+    found = compare({"old": before, "this run": after})
+    whole = after.model_copy(update={"baseline": found})
+    change = found.pairs[0].changes[0]
+    for language, texts, title, this in (
+        ("en", ENGLISH, "Compared with the earlier run", "this run"),
+        ("zh", CHINESE, "与先前运行的比较", "本次运行"),
+    ):
+        page = to_html(whole, language)
+        assert title not in to_html(after, language)
+        part = page[page.index('id="baseline"') :]
+        part = re.sub(r"<[^>]*>", " ", part[: part.index("</section>")])
+        assert title in part
+        assert wording.verdict("ndcg@10", change.difference, texts).split(" [")[0] in part
+        for piece in (
+            f"{this}:fused",
+            "old:fused",
+            wording.figure("ndcg@10", change.before),
+            wording.figure("ndcg@10", change.after),
+            wording.plus("ndcg@10", change.difference.low),
+            "RMSE",
+            wording.segment_title("query:none", texts),
+            found.pairs[0].gained[0].user,
+        ):
+            assert piece in part, piece
+        assert f'href="#baseline">{title}' in page
+        unpaired = compare({"old": run(queries=False, fused=BASE), "this run": after})
+        remarked = re.sub(r"<[^>]*>", " ", to_html(after.model_copy(update={"baseline": unpaired}), language))
+        assert ("as if different people" in remarked) == (language == "en")
+        assert ("如同询问了不同的人" in remarked) == (language == "zh")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from fuserec import RunOptions, sample
 from fuserec.config import RecommenderConfig
 from fuserec.data.splits import SplitConfig, split
 from fuserec.errors import ConfigError, RequestError
 from fuserec.evaluation.contenders import Choice, assemble, entries
-from fuserec.evaluation.cost_curve import CurveSpec, cost_curve
+from fuserec.evaluation.cost_curve import CurveSpec, cost_curve, curve_table
 from fuserec.evaluation.ranking_pass import ranking_pass
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
-from fuserec.evaluation.wording import summary
+from fuserec.evaluation.summary import summary
 from fuserec.fitted import Fitted, listed
 
 RUN = RunOptions(threads=1)
@@ -114,7 +117,19 @@ def test_a_curve_of_the_worst_group() -> None:
     for model in results.models.values():
         worst, mean = model.metrics["aim@10"], model.metrics["ndcg@10"].value
         assert 0 <= worst.value <= mean
-        assert worst.low is None
+        assert 0 <= worst.low <= worst.value <= worst.high <= 1
+    plain = "fused-without-rerank"
+    gaps = next(one for one in results.comparisons if (one.metric, one.reference) == ("aim@10", plain))
+    lifted, still = gaps.models["worst_group.strength=1"], gaps.models["worst_group.strength=0"]
+    figures = [
+        results.models[name].metrics["aim@10"].value for name in (*list(gaps.models)[-1:], gaps.reference)
+    ]
+    assert lifted.difference == pytest.approx(figures[0] - figures[1])
+    assert lifted.low <= lifted.difference <= lifted.high
+    assert (still.difference, still.low, still.high, still.p) == (0, 0, 0, 1)
+    console = Console(width=200, file=StringIO())
+    console.print(curve_table(results))
+    assert console.file.getvalue().count("paired interval") == 2
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,22 @@ class TestDifferences:
         spread = np.abs(gains - gains[::-1]).std()
         assert both.high == pytest.approx(1.96 * np.sqrt(0.06 / 1000), rel=0.05), spread
 
+    def test_over_several_answers_each_no_end_leaves_the_range_of_a_difference(self):
+        source, held, bounded = rng(6), 0, []
+        for _ in range(150):
+            counts = source.integers(1, 5, 12)
+            a, b = (source.binomial(counts, rate).astype(float) for rate in (0.9, 0.05))
+            found = paired_ratio_difference(a, b, counts, rng=source, within=UNIT, n_resamples=50)
+            assert -1 <= found.low <= found.difference <= found.high <= 1
+            held += found.low <= 0.85 <= found.high
+            bounded.append(found.high - found.low)
+        assert held >= 135
+        assert np.mean(bounded) < 0.5
+        same = paired_ratio_difference([2, 0, 4], [0, 2, 4], [2, 2, 4], rng=rng(), within=UNIT)
+        assert same.low == pytest.approx(-same.high)
+        away = paired_ratio_difference([3, 0], [0, 0], [1, 1], rng=rng(), within=UNIT)  # of a wider range
+        assert away.high == paired_ratio_difference([3, 0], [0, 0], [1, 1], rng=rng()).high
+
     def test_what_is_called_detectable_is_found_four_times_in_five(self):
         source, n = rng(4), 200
         noise = source.normal(0, 1, (n, 400))
@@ -212,3 +228,18 @@ class TestVerdicts:
     )
     def test_in_words(self, metric, found, said):
         assert said in wording.verdict(metric, found)
+
+
+@pytest.mark.parametrize("n", [2, 7, 300])
+@pytest.mark.parametrize("within", [UNIT, None])
+def test_identical_models_differ_by_nothing_and_surely_so(n, within):
+    values = np.where(rng().random(n) < 0.4, 0.63, 0.0)
+    same = paired_difference(values, values, rng=rng(), within=within)
+    assert (same.difference, same.low, same.high, same.p) == (0.0, 0.0, 0.0, 1.0)
+    errors = paired_ratio_difference(values, values, np.ones(n), rng=rng(), root=True)
+    assert (errors.difference, errors.low, errors.high) == (0.0, 0.0, 0.0)
+    other = values.copy()
+    other[0] += 0.1
+    one = paired_difference(other, values, rng=rng(), within=UNIT)
+    assert one.low < 0 < one.high  # a single change may be chance
+    assert wording.verdict("ndcg@10", same) == f"no difference: both give each of {n} users the same value"

@@ -20,6 +20,7 @@ from fuserec.evaluation.results import (
     Segment,
 )
 from fuserec.evaluation.statistics import Difference, Estimate
+from fuserec.evaluation.summary import summary
 
 VOID = {"meta", "input", "br"}
 HOSTILE = "</style><script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>\"' & "
@@ -119,7 +120,7 @@ def test_metrics_of_several_columns_keep_the_order_of_the_results(results):
     said = words(to_html(results.model_copy(update={"models": {"fused": model}})))
     places = [said.index(f"NDCG gap ({name})") for name in ("zone", "age", "gender", "city")]
     assert places == sorted(places)
-    assert "−0.0200–0.2000" in said
+    assert "−0.0200 to 0.2000" in said
 
 
 def test_simulated_data_are_marked(results):
@@ -343,4 +344,4 @@ def test_people_are_counted_as_many_as_they_were(results):
     fused = results.models["fused"]
     few = results.model_copy(update={"models": {"fused": fused.model_copy(update={"users": 40})}})
     reached = round(40 * fused.metrics["hit_rate@10"].value)
-    assert any(line.startswith(f"{reached} of 40 users find") for line in wording.summary(few))
+    assert any(line.startswith(f"{reached} of 40 users find") for line in summary(few))

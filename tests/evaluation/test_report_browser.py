@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fuserec.evaluation.compared import Change, ModelPair, RunComparison
 from fuserec.evaluation.report import write_html
-from fuserec.evaluation.results import EvaluationResults, read_json
+from fuserec.evaluation.results import Comparison, EvaluationResults, read_json
+from fuserec.evaluation.statistics import Difference
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="the package playwright is not installed (extra dev)"
@@ -122,6 +124,45 @@ def test_long_names_and_titles_break_nothing(browser, fixed, tmp_path):
             page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
             width, room = widths(page)
             assert width <= room
+
+
+def crowded(fixed: EvaluationResults) -> EvaluationResults:
+    """As a whole evaluation makes it: eight models, groups of users, all that a comparison carries, an earlier run."""
+    models = {**fixed.models, **{f"further-part-{at}": fixed.models["content"] for at in range(3)}}
+    groups = [f"group:age={band}" for band in ("under 23", "23 to under 31", "31 to under 43", "43+")]
+    groups += [f"group:occupation={name}" for name in ("administrator", "programmer", "technician", "other")]
+    segment = next(iter(fixed.models["fused"].segments.values()))
+    models = {
+        name: model.model_copy(update={"segments": {**model.segments, **dict.fromkeys(groups, segment)}})
+        for name, model in models.items()
+    }
+    full = Difference(-0.0123, -0.0145, -0.0101, 1e-5, 22363, 0.001, 7e-5, -0.123, 0.123, 0.234, 0.0031)
+    gaps = dict.fromkeys((name for name in models if name != "fused"), full)
+    metrics = ("ndcg@10", "rmse", "group_gap:occupation@10")
+    comparisons = [Comparison(metric=metric, reference="fused", models=gaps) for metric in metrics]
+    changes = [
+        Change(metric=metric, before=0.0512, after=0.0636, difference=full, verdict="")
+        for metric in metrics[:2]
+    ]
+    parts = [change.model_copy(update={"segment": name}) for name in groups for change in changes[:1]]
+    pair = ModelPair(
+        model="this run:fused", reference="yesterday:fused", paired=True, changes=changes, segments=parts
+    )
+    baseline = RunComparison(runs={}, primary="ndcg@10", pairs=[pair])
+    return fixed.model_copy(update={"models": models, "comparisons": comparisons, "baseline": baseline})
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("many", [False, True], ids=["fixed", "crowded"])
+def test_no_table_hides_a_column_at_the_width_of_a_desktop(browser, fixed, tmp_path, language, many):
+    write_html(crowded(fixed) if many else fixed, tmp_path / "r.html", language)
+    with Visit(browser, tmp_path / "r.html", DESKTOP) as page:
+        page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+        hidden = page.evaluate(
+            """() => [...document.querySelectorAll('.frame')].filter(it => it.scrollWidth > it.clientWidth + 1)
+            .map(it => [it.getAttribute('aria-label'), it.scrollWidth, it.clientWidth])"""
+        )
+        assert hidden == []
 
 
 def test_it_works_without_javascript(browser, english):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 
@@ -73,11 +74,35 @@ def test_other_files_are_refused_in_one_line(text, tmp_path):
 
 
 def test_unreadable_files(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no such file: name one that `fuserec evaluate"):
         read_json(tmp_path / "absent.json")
+    with pytest.raises(DataError, match="is a folder: name the JSON file of evaluation results in it"):
+        read_json(tmp_path)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="cannot be read"):
         read_json(tmp_path / "bytes")
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            {"kind": "shift-time", "models": ["a", "b"]},
+            "is the result of a shift test (--shift), and not of a whole",
+        ),
+        ({"kind": "learning-curve"}, "is the result of a learning curve (--learning-curve), and not"),
+        ({"runs": {}, "pairs": []}, "is the result of `fuserec compare`, and not"),
+        ({"kind": ["shift-time"]}, "Field required"),
+        ([], "Input should be an object"),
+    ],
+)
+def test_results_of_something_else_are_named(tmp_path, found, said):
+    (tmp_path / "x.json").write_text(json.dumps(found), "utf-8")
+    with pytest.raises(DataError, match=re.escape(said)) as caught:
+        read_json(tmp_path / "x.json")
+    assert ("without --shift, --learning-curve and --dial" in str(caught.value)) == (
+        "is the result of" in said
+    )
 
 
 def test_an_unwritable_place_is_one_clear_line(results, tmp_path):

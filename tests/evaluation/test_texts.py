@@ -84,12 +84,13 @@ def patterns(node: ast.AST) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def said_by_evaluation() -> set[str]:
     files = [file for file in SOURCE.rglob("*.py") if file.parent.name != "texts"]
+    files.append(SOURCE.parent / "encoders" / "tuned.py")
     return {text for file in files for text in patterns(ast.parse(file.read_text("utf-8")))}
 
 
 @pytest.mark.parametrize("note", NOTES)
 def test_translated_notes_are_those_that_an_evaluation_makes(note, said_by_evaluation):
-    assert note in said_by_evaluation or note == "fold {}: {}"  # this one is a name of a round before a note
+    assert note in said_by_evaluation
     assert note.count("{}") == NOTES[note].count("{}")
 
 
@@ -101,11 +102,43 @@ def test_notes_are_translated_with_what_they_name():
     assert told.startswith(
         "泄漏（target-in-history）：3 个测试目标出现在它们自己查询的历史中（user 'a', item 'b'）"
     )
-    assert CHINESE.note("fold 1, fold 3: Test queries without any history: 7.") == (
-        "fold 1, fold 3：没有任何历史的测试查询：7 个。"
-    )
+    for before, here in (
+        ("fold 1, fold 3", "第 1 折、第 3 折"),
+        ("2021-03-04 to 2021-04-13", "2021-03-04 至 2021-04-13"),
+    ):
+        note = f"{before}: Test queries without any history: 7."
+        assert CHINESE.note(note) == f"{here}：没有任何历史的测试查询：7 个。"
+        assert ENGLISH.note(note) == note
     assert CHINESE.note("Something {odd}.") == "Something {odd}."
     assert ENGLISH.note("Something odd.") == "Something odd."
+
+
+def test_windows_folds_and_groups_are_named_in_chinese():
+    assert CHINESE.place("2021-03-04 to 2021-04-13") == "2021-03-04 至 2021-04-13"
+    assert CHINESE.place("1.5e+09 to 3") == "1.5e+09 至 3"
+    assert CHINESE.place("fold 3") == "第 3 折"
+    assert CHINESE.place("Back to School") == "Back to School"  # a category of the data
+    told = {
+        "age=39 to under 53": "age：39 至不足 53",
+        "age=under 39": "age：不足 39",
+        "age=53+": "age：53 及以上",
+        "city=other": "city：其他",
+        "city=Rio": "city：Rio",
+    }
+    for name, here in told.items():
+        assert wording.segment_title(f"group:{name}", CHINESE) == here
+        assert wording.segment_title(f"group:{name}") == name
+
+
+def test_notes_of_shift_tests_and_replays_are_translated():
+    from fuserec.evaluation.replay import Replay, _said
+    from fuserec.evaluation.shift import _Categories, _Time
+
+    replayed = _said(Replay(3, 0.5, ("refit", "nothing", "update")))
+    for note in (*_Time.notes, *_Categories.notes, *replayed):
+        assert not re.search("[a-z]{2,} [a-z]{2,}", CHINESE.note(note)), note
+        assert ENGLISH.note(note) == note
+    assert "“保持原样”" in CHINESE.note(_Time.notes[0])
 
 
 def test_no_english_sentence_is_left_in_the_chinese_page(fixed):

@@ -120,6 +120,21 @@ def test_a_part_without_weight_answers_when_no_other_can():
     assert found.queries.all()
 
 
+def test_an_item_that_only_parts_without_weight_know_stands_behind_the_others():
+    parts = [Paper([[8, 1, np.nan, np.nan]]), Paper([[1, 1, 6, 9]]), Paper([[1, 1, 2, np.nan]])]
+    fused = blend(parts, [1.0, 0.0, 0.0], constants=[1.0, 3.0, 2.0], counts=(9, 9, 0, 0))
+    found = fused.score(ONE)
+    assert found.answered.all()
+    np.testing.assert_allclose(found.values, [[8, 1, (2 + 1) / 2 - 10, 3 - 10]])
+    some = np.array([[3, 0]])
+    np.testing.assert_allclose(fused.score(ONE, some).values, [[-7, 8]])
+    rows = fused.evidence(ONE, np.array([[2, 0]]))[0]
+    assert [[(r.scorer, r.key, pytest.approx(r.contribution)) for r in cell] for cell in rows] == [
+        [("p1", None, 1.0), ("p2", None, 0.5), ("fused", "cold", -10.0)],
+        [("p0", None, 8.0)],
+    ]
+
+
 def test_offsets_are_added_and_are_an_evidence_row():
     fused = blend([Paper([[1, 1, 1]])], [1.0], offsets=(0.5, -0.25, 0.0), counts=(0, 3, 80))
     np.testing.assert_allclose(fused.score(ONE).values, [[1.5, 0.75, 1.0]])

@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not i
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from fuserec.encoders.base import WeightsError  # noqa: E402
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder  # noqa: E402
 from fuserec.evaluation.encoders import compare_encoders  # noqa: E402
 from fuserec.neural.language.adapt import AdaptConfig, LiveEncoder, adapt  # noqa: E402
@@ -41,6 +42,17 @@ from fuserec.testing.language import tiny_model  # noqa: E402
 
 FULL = {"method": "full"}
 QUICK = {"tuning": FULL, "batch_size": 32, "learning_rate": 2e-3, "held_out": 16, "patience": 0}
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
+LEARNING = {
+    "full": ({}, 2e-3),
+    "lora": ({"targets": "all"}, 2e-2),
+    "adalora": ({"targets": "all"}, 2e-2),
+    "adapters": ({}, 1e-2),
+    "last_layers": ({"layers": 1}, 5e-3),
+    "biases": ({}, 5e-2),
+}
+"""Methods, how they are set, and a rate at which each learns what :func:`readers` join; untouched it is 0.12."""
 
 
 def config(**changes):
@@ -425,8 +437,41 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(folders, tmp_path
     assert again.facts["figures"]["losses"] == whole.facts["figures"]["losses"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_it_trains_on_a_gpu(folders):
-    told = config(epochs=12, temperature=0.2)
-    adapted = adapt(readers(), told, replace(RUN, device="cuda"), base=str(folders["bert"]))
-    assert _within(adapted.backbone) > 0.3
+def test_pooling_and_revision_are_the_ones_asked_for(folders, tmp_path):
+    told = config(epochs=1, pooling="cls", revision="v1")  # of a folder there is one revision
+    adapted = adapt(readers(), told, RUN, base=str(folders["bert"]))
+    assert adapted.backbone.pooling == adapted.facts["base"]["pooling"] == "cls"
+    facts = json.loads((adapted.save(tmp_path / "t") / "fuserec-tuning.json").read_text())
+    assert (facts["config"]["pooling"], facts["config"]["revision"]) == ("cls", "v1")
+    assert open_backbone(str(tmp_path / "t"), RUN).pooling == "cls"
+    with pytest.raises(ConfigError, match="pooling"):
+        config(pooling="max")
+
+
+def test_the_revision_is_asked_of_the_hub(monkeypatch):
+    asked = []
+
+    def none_there(model, revision, run):
+        asked.append((model, revision))
+        raise WeightsError("not there")
+
+    monkeypatch.setattr("fuserec.neural.language.adapt.adaptation.located", none_there)
+    with pytest.raises(WeightsError):
+        adapt(readers(), config(revision="v1"), RUN, base="someone/a-model")
+    assert asked == [("someone/a-model", "v1")]
+
+
+def test_a_device_that_is_not_there_is_said_before_a_model_is_looked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="sees no GPU here"):
+        adapt(readers(), config(), replace(RUN, device="cuda"), base="./there-is-no-such-folder")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+@pytest.mark.parametrize("method", LEARNING)
+def test_every_method_learns_on_every_device(folders, method, device):
+    tuning, rate = LEARNING[method]
+    told = config(epochs=12, temperature=0.2, tuning={"method": method, **tuning}, learning_rate=rate)
+    adapted = adapt(readers(), told, replace(RUN, device=device), base=str(folders["bert"]))
+    assert next(adapted.backbone.parameters()).device.type == device
+    assert _within(adapted.backbone) > 0.6

@@ -275,3 +275,16 @@ def test_the_last_layers_are_as_many_as_asked(folders):
 def test_a_model_without_layers_is_refused():
     with pytest.raises(ConfigError, match="no list of layers"):
         blocks_of(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [*(("bert", method) for method in METHODS), ("gpt2", "prefix"), ("gpt2", "soft_prompt")],
+)
+def test_what_a_method_adds_lies_where_the_model_is(folders, kind, method):
+    """On the device ``meta``, which holds no numbers and is there where no GPU is."""
+    backbone = open_backbone(str(folders[kind]), RUN).to("meta")
+    tune(backbone, TuningConfig(method=method), STEPS)
+    tensors = dict([*backbone.named_parameters(), *backbone.named_buffers()])
+    elsewhere = {name for name, tensor in tensors.items() if tensor.device.type != "meta"}
+    assert elsewhere <= {"budget.step", "budget.heard"}  # two numbers that are read on the processor

@@ -11,7 +11,7 @@ from planted_shop import lexical, planted
 
 from fuserec import Recommender, RunOptions
 from fuserec.config import RecommenderConfig, load_config
-from fuserec.errors import ConfigError
+from fuserec.errors import ConfigError, RequestError
 from fuserec.persistence import load
 
 RUN = RunOptions(threads=1)
@@ -129,6 +129,25 @@ def test_flagged_items_never_reach_a_protected_audience() -> None:
     young, old = (set(ids(model.search("detective galaxy bread rose", k=80, user=u))) for u in ("u0", "u20"))
     assert old - young
     assert young.isdisjoint(f"i{n}" for n in np.flatnonzero(flag))
+
+
+def test_nor_in_a_question_or_an_explanation() -> None:
+    table = {**ADULT, "protected": {"age": {"<": 18}, "profile": ["child"]}}
+    model = Recommender(lexical(flagged=table)).fit(planted(), RUN)
+    flag = model.fitted.chain.rerankers["flagged"]._flag
+    flagged = {f"i{n}" for n in np.flatnonzero(flag)}
+    asked = {one.item_id for one in model.ask(["i4"], k=80).items}
+    spared = {one.item_id for one in model.ask(["i4"], k=80, context={"profile": "child"}).items}
+    assert asked & flagged
+    assert spared == asked - flagged
+    named, other = sorted(flagged)[0], model.recommend(user="u0", k=1).items[0].item_id
+    assert model.explain(named, user="u20").item_id == named
+    for who in ({"user": "u0"}, {"history": ["i4"], "context": {"profile": "child"}}):
+        with pytest.raises(
+            RequestError, match=f"explain: item '{named}' is flagged, and kept from whoever asks"
+        ):
+            model.explain(named, **who)
+    assert model.explain(other, user="u0").rank == 1  # the place among what this person may be shown
 
 
 def test_whom_nothing_is_known_of_may_be_protected() -> None:

@@ -43,14 +43,14 @@ def shuffled(walks, seed=1):
     return np.random.default_rng(seed).permuted(walks, axis=1)
 
 
-def learnt(walks, **changes):
+def learnt(walks, run=RUN, **changes):
     """Return the sequence scorer after a training on some histories."""
     data = dataset_of(walks, N)
     settings = dict(SMALL)
     for name in (changes.get("architecture"), changes.get("loss")):
         settings |= MORE.get(name, {})
         settings["epochs"] += LONGER.get(name, 0)
-    return create("sequence", {**settings, **changes}).fit(data, small_features(data, RUN), RUN)
+    return create("sequence", {**settings, **changes}).fit(data, small_features(data, run), run)
 
 
 def ndcg(scorer, walks, targets=None):

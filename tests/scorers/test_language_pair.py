@@ -347,3 +347,17 @@ def test_without_pytorch_it_names_the_extra(monkeypatch):
 def test_a_gpu_learns_the_same(model):
     scorer = fitted(model, ring_of_tastes(), run=replace(RUN, device="cuda"), form="cross")
     assert next_taste(scorer) > 0.9
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
+@pytest.mark.parametrize("method", ["full", "last_layers", "biases", "lora", "adalora", "adapters"])
+def test_every_way_of_tuning_learns_on_a_gpu(model, method):
+    """What a method adds, and what AdaLoRA remembers of it, moves to the GPU with the model, and back."""
+    run = replace(RUN, device="cuda")
+    before, after = (
+        fitted(model, ring_of_tastes(), run, form="bi", tuning={"method": method}, epochs=2, labels=labels)
+        for labels in (0, None)
+    )
+    change = np.abs(after._model.vectors - before._model.vectors).max()
+    assert np.isfinite(after._model.vectors).all()
+    assert change > 1e-3

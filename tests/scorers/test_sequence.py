@@ -12,6 +12,7 @@ from planted_walks import CHANCE, RUN, SMALL, N, learnt, ndcg, ring, shuffled
 from fuserec import neural
 from fuserec.data.query import QueryBatch
 from fuserec.errors import ConfigError, MissingExtraError
+from fuserec.neural.windows import newest
 from fuserec.scorers import create
 from fuserec.testing.planted import dataset_of
 from fuserec.testing.small import small_features
@@ -20,6 +21,7 @@ torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not i
 
 ARCHITECTURES = ("transformer", "masked", "gru", "cnn")
 LOSSES = ("softmax", "sampled_softmax", "gbce", "bpr")
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
 MARGIN = 0.1
 """Three standard errors of the figure of so many strangers."""
 
@@ -206,14 +208,40 @@ class TestDevices:
             scorer.fit(data, small_features(data, RUN), replace(RUN, device="cuda"))
         assert "\n" not in str(caught.value)
 
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
+    @GPU
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_a_gpu_gives_the_same_ranking(self, architecture):
-        data = dataset_of(ring(), N)
-        features = small_features(data, RUN)
-        scorer = create("sequence", {**SMALL, "architecture": architecture})
+        """Of models that have learnt the order: what is half learnt is ranked otherwise by every other seed, too."""
+        cpu, gpu = (
+            learnt(ring(), replace(RUN, device=name), architecture=architecture, item_vectors="ids")
+            for name in ("cpu", "cuda")
+        )
         q = QueryBatch.of_histories(list(strangers()[:, :7]))
-        fitted = {name: scorer.fit(data, features, replace(RUN, device=name)) for name in ("cpu", "cuda")}
-        first = {name: one.score(q).values.argmax(axis=1) for name, one in fitted.items()}
-        assert (first["cpu"] == first["cuda"]).mean() > 0.98
-        assert abs(ndcg(fitted["cuda"], strangers()) - ndcg(fitted["cpu"], strangers())) < 0.02
+        assert (cpu.score(q).values.argmax(axis=1) == gpu.score(q).values.argmax(axis=1)).mean() > 0.98
+        assert min(ndcg(cpu, strangers()), ndcg(gpu, strangers())) > 0.98
+
+    @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_what_is_kept_reads_as_the_trained_model_did(self, architecture, device, monkeypatch):
+        """Equal weights, equal numbers: PyTorch where it was trained, and numpy on the processor."""
+        from fuserec.neural.sequence import fit as sequence_fit
+
+        trained, kept = [], sequence_fit._kept
+
+        def listening(config, ready):
+            trained.append(ready.model)
+            return kept(config, ready)
+
+        monkeypatch.setattr(sequence_fit, "_kept", listening)
+        run = replace(RUN, device=device)
+        scorer = learnt(ring(), run, architecture=architecture, item_vectors="ids", epochs=2)
+        walks, model = strangers()[:12, :7].astype(np.int64), trained[0].eval()
+        indptr = np.arange(0, walks.size + 1, walks.shape[1])
+        inputs, lengths = (
+            torch.from_numpy(array).to(device)
+            for array in newest(indptr, walks.ravel(), scorer.config.max_length)
+        )
+        with torch.inference_mode():
+            wanted = model.last(model.items(), inputs, lengths).float().cpu().numpy()
+        found = scorer._model.ends(indptr, walks.ravel(), np.zeros((0, wanted.shape[1]), np.float32))
+        assert np.abs(found - wanted).max() < {"cpu": 1e-4, "cuda": 0.01}[device] * np.abs(wanted).max()

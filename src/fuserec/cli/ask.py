@@ -179,6 +179,7 @@ def explain(
     user: User = None,
     history: History = None,
     text: Wanted = None,
+    context: Context = None,
     language: InLanguage = "en",
     json: Json = False,
     quiet: Quiet = False,
@@ -194,6 +195,7 @@ def explain(
         user=user,
         history=_history(loaded, history, None),
         text=text,
+        context=context_of(context),
         language=cast("Language", language),
     )
     place = f"{found.rank} of {loaded.fitted.dataset.n_items:,}"

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from fuserec.evaluation.candidates import Candidates
     from fuserec.evaluation.results import EvaluationResults
 
-THIS = "this run"
-
 
 @dataclass(frozen=True)
 class Baseline:
@@ -37,9 +35,10 @@ class Baseline:
             return
         from fuserec.evaluation.comparison import refuse_other_question
         from fuserec.evaluation.provenance import dataset_facts
+        from fuserec.evaluation.results import THIS_RUN
 
         refuse_other_question(
-            self.name, self.results, THIS, dataset_facts(dataset), split.protocol, str(candidates)
+            self.name, self.results, THIS_RUN, dataset_facts(dataset), split.protocol, str(candidates)
         )
 
     def beside(self, results: EvaluationResults) -> EvaluationResults:
@@ -47,6 +46,7 @@ class Baseline:
         if self.results is None:
             return results
         from fuserec.evaluation.comparison import compare
+        from fuserec.evaluation.results import THIS_RUN
 
-        found = compare({self.name: self.results, THIS: results})
+        found = compare({self.name: self.results, THIS_RUN: results})
         return results.model_copy(update={"baseline": found})

@@ -221,7 +221,7 @@ def _figures(results: EvaluationResults, width: int) -> Sequence[RenderableType]
     from rich.text import Text
 
     from fuserec.evaluation.report import terminal_table
-    from fuserec.evaluation.wording import summary
+    from fuserec.evaluation.summary import summary
 
     head = "\nHow good is it? Each reader's last choice was hidden, and all works were ranked to find it."
     said = Text("\n".join((*summary(results), *results.notes)))

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fuserec.cli.ask import History, Model, Wanted, candidate_ids, item_ids, loaded_model
+from fuserec.cli.ask import (
+    Context,
+    History,
+    Model,
+    Wanted,
+    candidate_ids,
+    context_of,
+    item_ids,
+    loaded_model,
+)
 from fuserec.cli.screen import Debug, Json, Quiet, Screen
 
 Ids = list[str] | None
@@ -22,6 +31,7 @@ def ask(
         Ids, typer.Option("--unknown", help="Ids of items they were asked about and do not know.")
     ] = None,
     text: Wanted = None,
+    context: Context = None,
     k: Annotated[
         int,
         typer.Option("-k", "--k", help="How many; the first is the one to ask, the others stand in for it."),
@@ -59,6 +69,7 @@ def ask(
         None if candidates is None else candidate_ids(loaded, candidates),
         item_ids(loaded, exclude),
         unknown=item_ids(loaded, unknown),
+        context=context_of(context),
     )
     screen.result(found.to_json(), *([] if screen.json else [questions_table(found)]))
     for said in (*found.warnings, *([found.note] if found.note else [])):

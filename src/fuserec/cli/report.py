@@ -34,8 +34,8 @@ def report(
     from fuserec.evaluation.series import holds_series, read_series
     from fuserec.evaluation.series_report import write_series_html
     from fuserec.evaluation.series_wording import series_summary
+    from fuserec.evaluation.summary import summary
     from fuserec.evaluation.texts import texts_in
-    from fuserec.evaluation.wording import summary
 
     texts = texts_in(language)
     if holds_series(results):

@@ -8,7 +8,8 @@ comparison, those of segments apart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +20,15 @@ from fuserec.evaluation.compared import Change, ModelPair, RunComparison, RunFac
 from fuserec.evaluation.figures import span_of
 from fuserec.evaluation.queries import Queries
 from fuserec.evaluation.results import DatasetFacts, EvaluationResults
-from fuserec.evaluation.statistics import (
-    Difference,
-    Estimate,
-    holm,
-    paired_difference,
-    paired_ratio_difference,
-    unpaired_difference,
-)
+from fuserec.evaluation.sides import RMSE, Side, alike, keeps_groups, paired_on, queries_of, resamples
+from fuserec.evaluation.statistics import holm, paired_difference, unpaired_difference
 from fuserec.fusion.cohorts import HISTORY, ITEM_COHORTS, SHORT, TAIL
 
-RMSE = "rmse"
 NAMED = 3
 """Users named on either side, where ids are known."""
+
+FEW_METRICS = 6
+"""So many metrics are named in an error; more of them are in the report."""
 
 UNPAIRED = (
     "Compared by their intervals, as if different people had been asked: values per query are missing, or the test "
@@ -42,19 +39,6 @@ FloatArray = npt.NDArray[np.float64]
 
 EVERY = "full"
 """The candidates of a run that does not name them: the whole catalogue."""
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One model of one run."""
-
-    run: str
-    model: str
-    results: EvaluationResults
-
-    def figure(self, metric: str) -> Estimate:
-        """Return the figure of a metric."""
-        return self.results.models[self.model].metrics.get(metric, Estimate(None))
 
 
 def compare(
@@ -102,7 +86,7 @@ def compare(
     if any(not pair.paired for pair in made):
         remarks.append(UNPAIRED)
     return RunComparison(
-        runs={name: _facts(run, _alike(first, run)) for name, run in runs.items()},
+        runs={name: _facts(run, alike(first, run)) for name, run in runs.items()},
         primary=wanted[0],
         level=first.level,
         pairs=_judged(made),
@@ -126,7 +110,7 @@ def _fit(first_name: str, first: EvaluationResults, name: str, run: EvaluationRe
     if changed:
         told = ", ".join(f"{key} {first.split.get(key)} and {run.split.get(key)}" for key in changed)
         found.append(f"{first_name} and {name} were split differently: {told}.")
-    if first.queries and run.queries and not _alike(first, run):
+    if first.queries and run.queries and not alike(first, run):
         found.append(f"The test queries of {name} are not those of {first_name}.")
     return found
 
@@ -175,12 +159,6 @@ def refuse_other_question(
         )
 
 
-def _alike(first: EvaluationResults, run: EvaluationResults) -> bool:
-    """Return whether two runs have values for the same queries."""
-    a, b = first.queries, run.queries
-    return a is not None and b is not None and (a.fingerprint, a.n) == (b.fingerprint, b.n)
-
-
 def _facts(run: EvaluationResults, paired: bool) -> RunFacts:
     """Return which run it is."""
     users = max((model.users for model in run.models.values()), default=0)
@@ -190,7 +168,7 @@ def _facts(run: EvaluationResults, paired: bool) -> RunFacts:
     )
 
 
-def _reference(name: str, run: EvaluationResults, asked: str | None) -> _Side:
+def _reference(name: str, run: EvaluationResults, asked: str | None) -> Side:
     """Return what is compared with where no model of the same name is there."""
     chosen = asked or wording.leading(run) or next(iter(run.models), None)
     if chosen is None:
@@ -199,12 +177,12 @@ def _reference(name: str, run: EvaluationResults, asked: str | None) -> _Side:
         raise RequestError(
             f"compare: {name} has no model {chosen!r}{nearest(chosen, run.models)} (known: {', '.join(run.models)})"
         )
-    return _Side(name, chosen, run)
+    return Side(name, chosen, run)
 
 
 def _pairs(
-    runs: Mapping[str, EvaluationResults], models: Sequence[str], base: _Side
-) -> list[tuple[_Side, _Side]]:
+    runs: Mapping[str, EvaluationResults], models: Sequence[str], base: Side
+) -> list[tuple[Side, Side]]:
     """Return which model is compared with which."""
     known = dict.fromkeys(model for run in runs.values() for model in run.models)
     for model in models:
@@ -214,7 +192,7 @@ def _pairs(
             )
     if len(runs) == 1:
         chosen = [model for model in models or known if model != base.model]
-        return [(_Side(base.run, model, base.results), base) for model in chosen]
+        return [(Side(base.run, model, base.results), base) for model in chosen]
     shared = [model for model in known if all(model in run.models for run in runs.values())]
     found = []
     for name, run in runs.items():
@@ -225,11 +203,11 @@ def _pairs(
         for model in models or default:
             if model in run.models:
                 other = replace(base, model=model) if model in base.results.models else base
-                found.append((_Side(name, model, run), other))
+                found.append((Side(name, model, run), other))
     return found
 
 
-def _metrics(pairs: list[tuple[_Side, _Side]], asked: Sequence[str], primary: str) -> list[str]:
+def _metrics(pairs: list[tuple[Side, Side]], asked: Sequence[str], primary: str) -> list[str]:
     """Return the metrics to compare, the one that decides first."""
     sides = [side for pair in pairs for side in pair]
     everywhere = [
@@ -240,24 +218,31 @@ def _metrics(pairs: list[tuple[_Side, _Side]], asked: Sequence[str], primary: st
     if asked:
         for metric in asked:
             if metric not in everywhere:
-                raise RequestError(
-                    f"compare: not every model has {metric!r}{nearest(metric, everywhere)} "
-                    f"(all have: {', '.join(everywhere) or 'nothing'})"
-                )
+                raise RequestError(f"compare: not every model has {metric!r}{_near(metric, everywhere)}")
         return list(dict.fromkeys(asked))
     kept = [] if sides[0].results.queries is None else sides[0].results.queries.values.get(sides[0].model, {})
-    found = [metric for metric in dict.fromkeys([primary, *kept, RMSE]) if metric in everywhere]
+    worst = [metric for metric in everywhere if all(keeps_groups(side, metric) for side in sides)]
+    found = [metric for metric in dict.fromkeys([primary, *kept, *worst, RMSE]) if metric in everywhere]
     if not found:
         raise RequestError("compare: the models have no metric in common; name others with --model")
     return found
 
 
-def _pair(model: _Side, other: _Side, metrics: Sequence[str], several: bool) -> ModelPair:
+def _near(metric: str, known: Sequence[str]) -> str:
+    """Say which metrics could be meant, and where all stand."""
+    if len(known) <= FEW_METRICS:
+        return f"{nearest(metric, known)} (all have: {', '.join(known) or 'nothing'})"
+    close = get_close_matches(metric, known, n=3, cutoff=0.5)
+    meant = f"; did you mean {', '.join(map(repr, close))}?" if close else ":"
+    return f"{meant} the section `All metrics` of the report (`fuserec report`) names what each model has"
+
+
+def _pair(model: Side, other: Side, metrics: Sequence[str], several: bool) -> ModelPair:
     """Compare two models."""
-    paired, found_paired = _alike(model.results, other.results), False
+    paired, found_paired = alike(model.results, other.results), False
     changes = []
     for metric in metrics:
-        gap = _paired(model, other, metric) if paired else None
+        gap = paired_on(model, other, metric) if paired else None
         found_paired = found_paired or gap is not None
         if gap is None:
             users = min(side.results.models[side.model].users for side in (model, other))
@@ -274,35 +259,9 @@ def _pair(model: _Side, other: _Side, metrics: Sequence[str], several: bool) -> 
     return _with_users(made, model, other, metrics[0]) if paired else made
 
 
-def _paired(model: _Side, other: _Side, metric: str) -> Difference | None:
-    """Compare two models on the same queries; None where values per query are not kept."""
-    a, b = _queries(model), _queries(other)
-    level = model.results.level
-    if metric == RMSE:
-        ours, theirs = a.errors(model.model), b.errors(other.model)
-        if ours is None or theirs is None or not np.array_equal(ours[1], theirs[1]):
-            return None
-        return paired_ratio_difference(ours[0], theirs[0], ours[1], rng=_rng(), root=True, level=level)
-    first, second = a.column(model.model, metric), b.column(other.model, metric)
-    if first is None or second is None:
-        return None
-    return paired_difference(first, second, rng=_rng(), within=span_of(metric), level=level)
-
-
-def _rng() -> np.random.Generator:
-    """Return the generator of resamples, started anew: equal files give equal comparisons."""
-    return np.random.default_rng(0)
-
-
-def _queries(side: _Side) -> Queries:
-    """Return the values per query of a run that has them."""
-    assert side.results.queries is not None
-    return side.results.queries
-
-
-def _with_users(pair: ModelPair, model: _Side, other: _Side, metric: str) -> ModelPair:
+def _with_users(pair: ModelPair, model: Side, other: Side, metric: str) -> ModelPair:
     """Add for which users the deciding metric changed."""
-    a, b = _queries(model), _queries(other)
+    a, b = queries_of(model), queries_of(other)
     after, before = a.column(model.model, metric), b.column(other.model, metric)
     if after is None or before is None:
         return pair
@@ -310,7 +269,7 @@ def _with_users(pair: ModelPair, model: _Side, other: _Side, metric: str) -> Mod
     for name, inside in _segments(a).items():
         ours, theirs = after[inside], before[inside]
         level = model.results.level
-        gap = paired_difference(ours, theirs, rng=_rng(), within=span_of(metric), level=level)
+        gap = paired_difference(ours, theirs, rng=resamples(), within=span_of(metric), level=level)
         if gap.difference is None:
             continue
         both = ~np.isnan(ours - theirs)

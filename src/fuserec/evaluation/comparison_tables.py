@@ -25,7 +25,7 @@ def shown(found: RunComparison) -> list[RenderableType]:
     parts: list[RenderableType] = [_figures(found), Text("\n".join(verdicts(found)))]
     if len(found.pairs) <= MOST_DETAILED:
         for pair in found.pairs:
-            parts += _detail(pair)
+            parts += _detail(pair, len(found.runs) > 1)
     if found.remarks:
         parts.append(Text("\n".join(found.remarks)))
     return parts
@@ -44,19 +44,32 @@ def _figures(found: RunComparison) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    data = next(iter(found.runs.values()))
+    data, several = next(iter(found.runs.values())), len(found.runs) > 1
     title = f"{data.dataset or 'dataset'}: {data.users:,} test users"
     made = Table(title=Text(title), title_justify="left")
-    for name in ("model", "against"):
+    for name in ("model", "against") if several else ("model",):
         made.add_column(name, no_wrap=True, max_width=WIDEST_NAME, overflow="ellipsis")
-    for name in ("metric", "before", "after", "difference", "p"):
-        made.add_column(name, justify="right" if name != "metric" else "left", no_wrap=True)
+    made.add_column("metric", no_wrap=True)
+    one = found.pairs[0]  # of one file all have the same reference
+    heads = (
+        ("before", "after") if several else (one.reference, one.model if len(found.pairs) == 1 else "model")
+    )
+    _add_figures(made, *heads)
     for pair in found.pairs:
+        names = [Text(pair.model), Text(pair.reference)] if several else [Text(pair.model)]
         for change in pair.changes:
-            made.add_row(
-                Text(pair.model), Text(pair.reference), wording.metric_title(change.metric), *_cells(change)
-            )
+            made.add_row(*names, wording.metric_title(change.metric), *_cells(change))
     return made
+
+
+def _add_figures(made: Table, reference: str, model: str) -> None:
+    """Add the columns of a change: the figures of the reference and of the model, their difference, and its p."""
+    from rich.text import Text
+
+    for name in (reference, model):
+        made.add_column(Text(name), justify="right", no_wrap=True, max_width=WIDEST_NAME, overflow="ellipsis")
+    for name in ("difference", "p"):
+        made.add_column(name, justify="right", no_wrap=True)
 
 
 def _cells(change: Change) -> list[str]:
@@ -70,11 +83,11 @@ def _cells(change: Change) -> list[str]:
         wording.figure(change.metric, change.before),
         wording.figure(change.metric, change.after),
         f"{told} *" if wording.clear(gap) else f"{told}  ",
-        "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
+        wording.p_value(p),
     ]
 
 
-def _detail(pair: ModelPair) -> list[RenderableType]:
+def _detail(pair: ModelPair, several: bool) -> list[RenderableType]:
     """Return the table of segments of a pair, and the users who changed most."""
     if not pair.segments:
         return []
@@ -86,7 +99,9 @@ def _detail(pair: ModelPair) -> list[RenderableType]:
     )
     made = Table(title=Text(title), title_justify="left")
     made.add_column("segment")
-    for name in ("users", "before", "after", "difference", "p", "gain", "lose"):
+    made.add_column("users", justify="right", no_wrap=True)
+    _add_figures(made, *(("before", "after") if several else (pair.reference, pair.model)))
+    for name in ("gain", "lose"):
         made.add_column(name, justify="right", no_wrap=True)
     everybody = pair.changes[0].difference.users
     parts = [change for change in pair.segments if change.difference.users < everybody]

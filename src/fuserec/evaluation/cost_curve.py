@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import SplitConfig
+    from fuserec.rerank.base import Reranker
+    from fuserec.rerank.chain import Chain
     from fuserec.run import RunOptions
 
 ROOM = "rerank."
@@ -110,30 +112,13 @@ def cost_curve(
     """
     spec = what if isinstance(what, CurveSpec) else CurveSpec.parse(what)
     config = config or RecommenderConfig()
-    rerank = config.rerank
-    if spec.reranker not in rerank.tables:
-        rerank = rerank.with_table(spec.reranker, {})
-    chain = rerank.chain()
-    reranker = chain.rerankers[spec.reranker]
-    fields = type(reranker.config).model_fields
-    if spec.key not in fields:
-        raise ConfigError(
-            f"[rerank.{spec.reranker}]: unknown key {spec.key!r}{nearest(spec.key, fields)} "
-            f"(known: {', '.join(fields)})"
-        )
-    if spec.key in reranker.at_fit:
-        raise ConfigError(
-            f"--curve: [rerank.{spec.reranker}] {spec.key} is read by fit, so that one fit cannot serve a curve of it"
-        )
-    for trial in spec.trials():
-        chain.retuned(
-            trial.reranker, **{trial.key: trial.value}
-        )  # a wrong value fails here, not after the fit
-    chosen = config.model_copy(update={"rerank": rerank})
+    chosen = config
+    if spec.reranker not in config.rerank.tables:
+        chosen = config.model_copy(update={"rerank": config.rerank.with_table(spec.reranker, {})})
+    aim = _checked(chosen.rerank.chain(), spec).aim
     results = evaluate(
         dataset, chosen, split=split, models=[FUSED], ks=ks, run=run, reference=PLAIN, trials=spec.trials()
     )
-    aim = reranker.aim
     said = (
         f"Aim of {spec.reranker}: {aim.title}. {aim.meaning} {aim.better.capitalize()} is what it is after."
     )
@@ -146,6 +131,24 @@ def cost_curve(
     )
 
 
+def _checked(chain: Chain, spec: CurveSpec) -> Reranker:
+    """Return the reranker whose curve is asked for; a wrong key or value fails here, and not after the fit."""
+    reranker = chain.rerankers[spec.reranker]
+    fields = type(reranker.config).model_fields
+    if spec.key not in fields:
+        raise ConfigError(
+            f"[rerank.{spec.reranker}]: unknown key {spec.key!r}{nearest(spec.key, fields)} "
+            f"(known: {', '.join(fields)})"
+        )
+    if spec.key in reranker.at_fit:
+        raise ConfigError(
+            f"--curve: [rerank.{spec.reranker}] {spec.key} is read by fit, so that one fit cannot serve a curve of it"
+        )
+    for trial in spec.trials():
+        chain.retuned(trial.reranker, **{trial.key: trial.value})
+    return reranker
+
+
 def curve_table(results: EvaluationResults) -> Table:
     """Return the table that the command line prints: a row a value, the lists without rerankers first."""
     from rich.table import Table
@@ -156,7 +159,13 @@ def curve_table(results: EvaluationResults) -> Table:
     title = f"{results.dataset.name or 'dataset'}: cost of {about['reranker']}.{about['key']}"
     made = Table(title=Text(title), title_justify="left")
     made.add_column(str(about["key"]), no_wrap=True)
+    aim = f"aim@{k}"
+    judged = any(
+        one.metric == aim for one in results.comparisons
+    )  # where it is a figure of groups, not of lists
     made.add_column(f"{about['aim']}@{k}", justify="right")
+    for heading in ("less without", "paired interval") if judged else ():
+        made.add_column(heading, justify="right", no_wrap=True)
     for heading in (wording.metric_title(metric), "less without", "paired interval", "p"):
         made.add_column(heading, justify="right", no_wrap=True)
     coverage = f"{BESIDE}@{k}"
@@ -166,10 +175,12 @@ def curve_table(results: EvaluationResults) -> Table:
     for name, shown in rows.items():
         model = results.models[name]
         gap = None if name == PLAIN else wording.versus(results, name, PLAIN)
-        reached = model.metrics.get(f"aim@{k}", Estimate(None)).value
+        reached = model.metrics.get(aim, Estimate(None)).value
+        lifted = None if name == PLAIN else wording.versus_on(results, aim, name, PLAIN)
         made.add_row(
             shown,
             "" if reached is None else f"{reached:.4f}",
+            *(wording.compared(aim, lifted)[:2] if judged else ()),
             wording.figure(metric, model.metrics[metric].value),
             *wording.compared(metric, gap),
             wording.figure(coverage, model.metrics[coverage].value),

@@ -125,6 +125,12 @@ def learning_curve(
         cuts=cuts,
         candidates=str(candidates),
     )
+    rounds = _measured(work, shares, kept, run)
+    return work.result([one for one in rounds if one.columns], rounds, run)
+
+
+def _measured(work: _Curve, shares: Sequence[float], kept: KeptRounds, run: RunOptions) -> list[Round]:
+    """Measure every share, or take it up where it was kept."""
     rounds = []
     for done, share in enumerate(shares):
         run.check()
@@ -136,7 +142,7 @@ def learning_curve(
             kept.save(number, one)
         rounds.append(one)
     run.progress("learning curve", len(shares), len(shares))
-    return work.result([one for one in rounds if one.columns], rounds, run)
+    return rounds
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class Page:
 
     def interval(self, metric: str, estimate: Estimate) -> str:
         """Write the ends of an interval; nothing where there is none."""
-        return self.texts.percent(wording.interval(metric, estimate))
+        return self.texts.percent(wording.interval(metric, estimate, self.texts))
 
     def formats(self, metric: str) -> tuple[Format, Format]:
         """Return how figures of a metric, and figures below an axis of it, are written."""

@@ -56,6 +56,8 @@ class Queries(BaseModel):
         Packed int32 (n,): predicted ratings of each query; empty where there are none.
     users : str
         Packed user ids; empty where they were not asked for.
+    groups : dict of str
+        Packed int32 (n,) by column of users: which group each query is of, -1 for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +70,7 @@ class Queries(BaseModel):
     squared: dict[str, str] = Field(default_factory=dict)
     ratings: str = ""
     users: str = ""
+    groups: dict[str, str] = Field(default_factory=dict)
 
     def column(self, model: str, metric: str) -> npt.NDArray[np.float64] | None:
         """Return a model's values of a metric, float64 (n,); None where they are not kept."""
@@ -80,6 +83,11 @@ class Queries(BaseModel):
             return None
         squared = unpacked(self.squared[model], self.n, np.float32).astype(np.float64)
         return squared, unpacked(self.ratings, self.n, np.int32).astype(np.float64)
+
+    def codes(self, column: str) -> npt.NDArray[np.int64] | None:
+        """Return the group of each query by a column of users, int64 (n,), -1 for none; None where not kept."""
+        text = self.groups.get(column)
+        return None if text is None else unpacked(text, self.n, np.int32).astype(np.int64)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Return the number of events in each history, int64 (n,)."""
@@ -130,9 +138,10 @@ def kept(
     test, n = yardstick.test, len(yardstick.test)
     cut = primary.partition("@")[2]
     metrics = [primary, *(f"{name}@{cut}" for name in BESIDE)]
+    groups = yardstick.audit.groups
     room = KEPT_MB * 2**20 // (4 * max(1, n))
-    if room < len(columns) * len(metrics) + len(ratings):
-        metrics, ratings = metrics[:1], {}
+    if room < len(columns) * len(metrics) + len(ratings) + len(groups):
+        metrics, ratings, groups = metrics[:1], {}, ()
     if room < len(columns):
         return None
     return Queries(
@@ -147,6 +156,7 @@ def kept(
         squared={model: packed(own.squared, np.float32) for model, own in ratings.items()},
         ratings=packed(next(iter(ratings.values())).counts, np.int32) if ratings else "",
         users=_packed_ids(test) if user_ids else "",
+        groups={one.name: packed(one.codes, np.int32) for one in groups},
     )
 
 

@@ -214,7 +214,7 @@ def _said(plan: Replay) -> list[str]:
     ways = {
         "refit": "refit fits anew before every window",
         "update": "update fits once and then adds what each window brings, the weights of the fusion left",
-        "nothing": "nothing keeps the model of the first window; histories in the questions grow all the same",
+        "nothing": "nothing keeps the model of the first window, while histories in the questions grow all the same",
     }
     return [
         "Figures are over the questions of all windows, intervals over people with all that they were asked.",

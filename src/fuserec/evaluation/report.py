@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable, Sequence
 from importlib.resources import files
 
-from fuserec.evaluation import wording
 from fuserec.evaluation.markup import Html, element
 from fuserec.evaluation.page import Page
 from fuserec.evaluation.results import EvaluationResults, write_text
 from fuserec.evaluation.sections.background import about, cost, split_kind, weights
 from fuserec.evaluation.sections.believed import believed
 from fuserec.evaluation.sections.decides import decides
+from fuserec.evaluation.sections.earlier import earlier
 from fuserec.evaluation.sections.metrics import metrics, tab_rules
 from fuserec.evaluation.sections.people import people
 from fuserec.evaluation.sections.places import places
 from fuserec.evaluation.sections.rounds import rounds
 from fuserec.evaluation.sections.segments import segments
 from fuserec.evaluation.sections.tradeoffs import trade_offs
+from fuserec.evaluation.summary import summary
 from fuserec.evaluation.tables import terminal_table
 from fuserec.evaluation.texts import texts_in
 
@@ -26,6 +27,7 @@ __all__ = ["terminal_table", "to_html", "write_html"]
 
 SECTIONS: tuple[tuple[str, Callable[[Page], Html | None]], ...] = (
     ("primary", decides),
+    ("baseline.title", earlier),
     ("rounds.title", rounds),
     ("segments.title", segments),
     ("trade.title", trade_offs),
@@ -119,7 +121,7 @@ def _header(page: Page, title: str) -> Html:
 
 def _summary(page: Page) -> Html:
     """Say in words what was found."""
-    first, *rest = wording.summary(page.results, page.texts)
+    first, *rest = summary(page.results, page.texts)
     notes = page.results.notes
     told = element("ul", [element("li", page.texts.note(note)) for note in notes], class_="notes")
     return element(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from fuserec.evaluation.compared import RunComparison
 from fuserec.evaluation.queries import Queries
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.metrics import definition, name_and_k
+
+THIS_RUN = "this run"
+"""What an evaluation calls itself beside an earlier one."""
 
 WITHOUT_RERANK = "-without-rerank"
 """What the name of a fusion's lists in the order of scores ends with, where it has rerankers."""
@@ -175,6 +179,8 @@ class EvaluationResults(_Part):
         Confidence of the intervals.
     comparisons : list of Comparison
         Paired differences between models.
+    further : list of Comparison
+        The same of the other metrics that have a value per query, from the leading model; without resamples.
     rounds : list of RoundResult
         The folds or windows, where there are several; ``models`` has their pooled figures.
     weights : dict of dict
@@ -201,6 +207,7 @@ class EvaluationResults(_Part):
     primary: str = "ndcg@10"
     level: float = 0.95
     comparisons: list[Comparison] = Field(default_factory=list)
+    further: list[Comparison] = Field(default_factory=list)
     rounds: list[RoundResult] = Field(default_factory=list)
     weights: dict[str, dict[str, float]] = Field(default_factory=dict)
     sample: list[SampleUser] = Field(default_factory=list)
@@ -224,6 +231,12 @@ class EvaluationResults(_Part):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
+            if other := kind_of(text):
+                raise DataError(
+                    f"{where}: is the result of {other}, and not of a whole evaluation: only what `fuserec evaluate "
+                    "--json` writes without --shift, --learning-curve and --dial can be compared; `fuserec report` "
+                    "makes the report of a curve"
+                ) from None
             told = first_fault(error)
             raise DataError(f"{where}: {told}; write it with `fuserec evaluate --json`") from None
 
@@ -277,11 +290,53 @@ def read_json(path: str | os.PathLike[str]) -> EvaluationResults:
     DataError
         If the file cannot be read or is not of this form.
     """
+    return EvaluationResults.from_json(read_text(path, "evaluation results"), str(path))
+
+
+def read_text(path: str | os.PathLike[str], what: str) -> str:
+    """Read a text file.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read; in plain words.
+    """
     try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as evaluation results: {error}") from None
-    return EvaluationResults.from_json(text, str(path))
+        return Path(path).read_text("utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: there is no such file: name one that `fuserec evaluate --json` wrote"
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder: name the JSON file of {what} in it") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: cannot be read as {what}: it is not a text file") from None
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read as {what}: {(error.strerror or str(error)).lower()}"
+        ) from None
+
+
+SERIES = {
+    "learning-curve": "a learning curve (--learning-curve)",
+    "shift-time": "a shift test (--shift)",
+    "shift-categories": "a shift test (--shift)",
+}
+"""What a file of a curve is the result of, by its kind."""
+
+
+def kind_of(text: str) -> str:
+    """Return what else than an evaluation a JSON text is the result of; nothing where it is none that is known."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(found, dict):
+        return ""
+    kind = found.get("kind")
+    if isinstance(kind, str) and kind in SERIES:
+        return SERIES[kind]
+    return "`fuserec compare`" if {"runs", "pairs"} <= found.keys() else ""
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -234,6 +234,7 @@ class Pool:
                     base,
                     counts,
                     rng=self._run.rng("bootstrap"),
+                    within=span_of(self._primary),
                 )
                 for model in others
             }

@@ -20,12 +20,14 @@ from fuserec.evaluation.contenders import Choice, Entry, LineUp, Trial, assemble
 from fuserec.evaluation.curves import Plotter
 from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
-from fuserec.evaluation.figures import RatingErrors, comparisons, corrected, estimates, ratings_of
+from fuserec.evaluation.figures import Narrow, RatingErrors, comparisons, corrected, estimates, ratings_of
 from fuserec.evaluation.folds import folded
 from fuserec.evaluation.following import tell, tracked_evaluation
+from fuserec.evaluation.further import further
 from fuserec.evaluation.leakage.alarms import too_good
 from fuserec.evaluation.leakage.notes import leak_notes, notes_of, told
-from fuserec.evaluation.measures.fairness import gap_comparisons
+from fuserec.evaluation.measures.aims import served_groups
+from fuserec.evaluation.measures.fairness import group_comparisons
 from fuserec.evaluation.queries import kept
 from fuserec.evaluation.ranking_pass import Outcome, ranking_pass
 from fuserec.evaluation.results import Comparison, EvaluationResults, ModelResult
@@ -33,6 +35,8 @@ from fuserec.evaluation.stability import stability
 from fuserec.evaluation.yardstick import Columns, Yardstick, deciding
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Split
@@ -153,10 +157,11 @@ def _measured(
 
 @dataclass(frozen=True)
 class _Figures:
-    """What all models have to show, by name: figures, values per query of accuracy, and errors of ratings."""
+    """What all models have to show, by name: figures, values per query of accuracy and of lists, errors of ratings."""
 
     models: dict[str, ModelResult]
     columns: dict[str, Columns]
+    lists: dict[str, Narrow]
     ratings: dict[str, RatingErrors]
 
 
@@ -188,12 +193,12 @@ class _Evaluating:
         beside = (self._stability(held, outcomes, yardstick), explanations(line_up, outcomes, yardstick))
         primary = deciding(asked.cuts)[1]
         run.progress("figures and intervals", len(outcomes), len(outcomes))
-        return EvaluationResults(
+        results = EvaluationResults(
             dataset=provenance.dataset_facts(dataset),
             split=provenance.split_facts(held, run.seed, asked.candidates),
             models=_with(figures.models, beside),
             primary=primary,
-            comparisons=self._comparisons(line_up, figures, yardstick),
+            comparisons=self._comparisons(line_up, outcomes, figures, yardstick),
             weights=provenance.weights(line_up),
             sample=examples(dataset, line_up, outcomes, figures.columns, primary, run),
             curves=plotter.of_people(),
@@ -203,17 +208,23 @@ class _Evaluating:
             notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
             queries=kept(yardstick, figures.columns, figures.ratings, primary, user_ids=asked.user_ids),
         )
+        by_query: dict[str, dict[str, npt.ArrayLike]] = {
+            name: {**figures.columns[name], **figures.lists[name]} for name in figures.models
+        }
+        return results.model_copy(update={"further": further(results, by_query)})
 
     def _figures(
         self, line_up: LineUp, outcomes: Mapping[str, Outcome], yardstick: Yardstick, plotter: Plotter
     ) -> _Figures:
         """Measure one model after the other."""
-        found = _Figures({}, {}, ratings_of(line_up, yardstick))
+        found = _Figures({}, {}, {}, ratings_of(line_up, yardstick))
         for done, (name, outcome) in enumerate(outcomes.items()):
             self.run.check()
             self.run.progress("figures and intervals", done, len(outcomes))
             ratings = found.ratings.get(name)
-            result, found.columns[name] = _result(name, outcome, line_up, yardstick, ratings)
+            result, found.columns[name], found.lists[name] = _result(
+                name, outcome, line_up, yardstick, ratings
+            )
             found.models[name] = result.model_copy(update={"curves": plotter.of_model(outcome)})
         return found
 
@@ -228,13 +239,16 @@ class _Evaluating:
 
         return stability(outcomes, again, yardstick)
 
-    def _comparisons(self, line_up: LineUp, figures: _Figures, yardstick: Yardstick) -> list[Comparison]:
+    def _comparisons(
+        self, line_up: LineUp, outcomes: Mapping[str, Outcome], figures: _Figures, yardstick: Yardstick
+    ) -> list[Comparison]:
         """Compare all models with every fusion, and with the reference that was named."""
         names = figures.models
         references = tuple(name for name in names if name == self.asked.reference or line_up.refers(name))
         primary = deciding(self.asked.cuts)[1]
         found = comparisons(figures.columns, figures.ratings, references, yardstick, primary)
-        return found + corrected(gap_comparisons(figures.columns, references, yardstick))
+        served = served_groups(outcomes, yardstick)
+        return found + corrected(group_comparisons(figures.columns, references, yardstick, served))
 
 
 def _with(
@@ -250,9 +264,9 @@ def _with(
 
 def _result(
     name: str, outcome: Outcome, line_up: LineUp, yardstick: Yardstick, ratings: RatingErrors | None
-) -> tuple[ModelResult, Columns]:
-    """Return one model's figures, and its values per query."""
-    metrics, segments, columns = estimates(outcome, yardstick)
+) -> tuple[ModelResult, Columns, Narrow]:
+    """Return one model's figures, and its values per query: of accuracy, of whole lists."""
+    metrics, segments, columns, lists = estimates(outcome, yardstick)
     if ratings is not None:
         metrics |= ratings.estimates(yardstick)
     cost = (line_up.fusions.get(name) or line_up.contenders[name]).cost
@@ -264,4 +278,4 @@ def _result(
         peak_mb=cost.peak_mb,
         users=len(yardstick.test),
     )
-    return result, columns
+    return result, columns, lists

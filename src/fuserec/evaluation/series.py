@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fuserec.errors import DataError
 from fuserec.evaluation.figures import accuracy, span_of
-from fuserec.evaluation.results import DatasetFacts, first_fault, write_text
+from fuserec.evaluation.results import SERIES, DatasetFacts, first_fault, read_text, write_text
 from fuserec.evaluation.rounds import Round
 from fuserec.evaluation.statistics import Difference, Estimate, holm, intervals, paired_differences
 from fuserec.metrics import name_and_k
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 MEASURED = ("ndcg", "recall", "hit_rate", "mrr")
 """What is kept of each point, at the cut that decides."""
-
-
-KINDS = ("learning-curve", "shift-time", "shift-categories")
 
 
 class Point(BaseModel):
@@ -153,7 +150,7 @@ def holds_series(path: str | os.PathLike[str]) -> bool:
         found = json.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found.get("kind") in KINDS
+    return isinstance(found, dict) and str(found.get("kind")) in SERIES
 
 
 def read_series(path: str | os.PathLike[str]) -> Series:
@@ -164,11 +161,7 @@ def read_series(path: str | os.PathLike[str]) -> Series:
     DataError
         If the file cannot be read or is not of this form.
     """
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a curve: {error}") from None
-    return Series.from_json(text, str(path))
+    return Series.from_json(read_text(path, "a curve"), str(path))
 
 
 def columns_of(outcome: Outcome, yardstick: Yardstick, primary: str) -> dict[str, FloatArray]:

@@ -160,7 +160,7 @@ def _bars(page: Page, found: Series) -> Html:
     for point in found.points:
         for number, model in enumerate(found.models):
             it = point.models.get(model, {}).get(found.primary, NOTHING)
-            label = f"{point.name} · {page.texts.name('series', model)}"
+            label = f"{page.texts.place(point.name)} · {page.texts.name('series', model)}"
             rows.append(Bar(label, it.value, it.low, it.high, strong=number == 0))
     return bars(rows, *page.formats(found.primary), missing=page.texts("no_value"))
 
@@ -180,7 +180,7 @@ def _figures(page: Page, found: Series) -> Html:
     rows = [
         element(
             "tr",
-            element("th", texts.percent(point.name), scope="row"),
+            element("th", texts.percent(texts.place(point.name)), scope="row"),
             [element("td", f"{n:,}") for n in (max(point.train.values(), default=0), point.users)],
             [
                 cell(page, found.primary, point.models.get(model, {}).get(found.primary, NOTHING), False)
@@ -209,7 +209,5 @@ def _gap(page: Page, found: Series, gap: Difference | None) -> Html:
     figure = element("b" if wording.clear(gap) else "span", page.signed(found.primary, gap))
     if gap.low is None or gap.high is None:
         return figure
-    ends = [
-        f"{'+' if end >= 0 else '−'}{page.figure(found.primary, abs(end))}" for end in (gap.low, gap.high)
-    ]
+    ends = [page.texts.percent(wording.plus(found.primary, end)) for end in (gap.low, gap.high)]
     return element("span", figure, element("small", f"{ends[0]} … {ends[1]}"))

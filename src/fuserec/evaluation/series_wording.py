@@ -70,7 +70,11 @@ def _shifted(found: Series, texts: Texts) -> list[str]:
         sign = -1 if wording.lower_is_better(found.primary) else 1
         worst = min(gaps, key=lambda point: sign * (_gap(point).difference or 0.0))
         lines.append(
-            texts("series.most", name=worst.name, verdict=wording.verdict(found.primary, _gap(worst), texts))
+            texts(
+                "series.most",
+                name=texts.place(worst.name),
+                verdict=wording.verdict(found.primary, _gap(worst), texts),
+            )
         )
         lines.append(_kept(found, worst, texts))
     return lines
@@ -126,11 +130,6 @@ def _paired(metric: str, gap: Difference | None) -> str:
     ends = (
         ""
         if gap.low is None or gap.high is None
-        else f" [{_signed(metric, gap.low)}, {_signed(metric, gap.high)}]"
+        else f" [{wording.plus(metric, gap.low)}, {wording.plus(metric, gap.high)}]"
     )
     return f"{wording.signed(metric, gap)}{ends}{'' if wording.clear(gap) else ' (chance)'}"
-
-
-def _signed(metric: str, value: float) -> str:
-    """Write one end of a difference with its sign."""
-    return ("+" if value >= 0 else "−") + wording.figure(metric, abs(value))

@@ -227,7 +227,7 @@ class _Time:
     facts: dict[str, Any]
     models: tuple[str, str] = (STALE, FRESH)
     notes: tuple[str, ...] = (
-        f"Both models know everything until the first window; {STALE!r} stays so, {FRESH!r} is fitted on all that came "
+        f"Both models know everything until the first window; “{STALE}” stays so, “{FRESH}” is fitted on all that came "
         "before each window. Both are given the same histories, which grow.",
     )
 
@@ -291,7 +291,7 @@ class _Categories:
     models: tuple[str, str] = (AWAY, KNOWN)
     notes: tuple[str, ...] = (
         "Those who are asked never touched the category: all before their first item of it is given, their items of it "
-        f"are to be found among the whole catalogue. {KNOWN!r} has learnt from the others who did; {AWAY!r} from no "
+        f"are to be found among the whole catalogue. “{KNOWN}” has learnt from the others who did; “{AWAY}” from no "
         "interaction with any item of it.",
     )
 

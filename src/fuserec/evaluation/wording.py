@@ -1,11 +1,11 @@
-"""How the report says it: figures, names of segments and splits, and the summary in plain words."""
+"""How the report says it: figures, names of segments and splits, and verdicts."""
 
 from __future__ import annotations
 
-from fuserec.evaluation.results import WITHOUT_RERANK, EvaluationResults, ModelResult
+from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.statistics import ALPHA, Difference, Estimate
 from fuserec.evaluation.texts import ENGLISH, Texts
-from fuserec.metrics import definition, name_and_k
+from fuserec.metrics import base_name, definition, name_and_k
 
 SPLITS = {
     "last-out": "Each user's last item is the one to find, the one before it chose the settings, and models "
@@ -42,7 +42,9 @@ COARSE = frozenset(
 def segment_title(name: str, texts: Texts = ENGLISH) -> str:
     """Return a segment's name for readers; one that is not known keeps its own."""
     told = texts.name("segment", name)
-    return SEGMENTS.get(name, name.removeprefix("group:")) if told == name else told
+    if told != name:
+        return told
+    return texts.group(name.removeprefix("group:")) if name.startswith("group:") else SEGMENTS.get(name, name)
 
 
 def metric_title(metric: str, texts: Texts = ENGLISH) -> str:
@@ -62,25 +64,35 @@ def figure(metric: str, value: float | None) -> str:
     if value is None:
         return "–"
     name, _ = name_and_k(metric)
+    if base_name(metric).endswith("_p"):
+        return p_value(value)
     if name in SHARES:
         text = f"{100 * value:.1f} %"
     elif name in COARSE:
         text = f"{value:.2f}"
     else:
         text = f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"
-    return text.replace("-", "−")
+    return text.replace("-", "−" if _tells(text) else "")
+
+
+def _tells(text: str) -> bool:
+    """Return whether a figure did not round to nothing."""
+    return any(digit in text for digit in "123456789")
 
 
 def tick(metric: str, value: float) -> str:
     """Write a figure below an axis, as short as it can be."""
-    return f"{100 * value:g} %" if name_and_k(metric)[0] in SHARES else f"{value:g}"
+    value += 0.0  # -0.0 is 0
+    text = f"{100 * value:g} %" if name_and_k(metric)[0] in SHARES else f"{value:g}"
+    return text.replace("-", "−")
 
 
-def interval(metric: str, estimate: Estimate) -> str:
-    """Write the ends of an interval; nothing where there is none."""
+def interval(metric: str, estimate: Estimate, texts: Texts = ENGLISH) -> str:
+    """Write the ends of an interval, with a word between them where a minus could be misread; nothing without one."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"{figure(metric, estimate.low)}–{figure(metric, estimate.high)}"
+    low, high = figure(metric, estimate.low), figure(metric, estimate.high)
+    return texts("range_below" if "−" in low else "range", low=low, high=high)
 
 
 def duration(seconds: float | None, texts: Texts = ENGLISH) -> str:
@@ -97,16 +109,26 @@ def duration(seconds: float | None, texts: Texts = ENGLISH) -> str:
 
 
 def probability(p: float, texts: Texts = ENGLISH) -> str:
-    """Write a p-value."""
-    return texts("p", p=f"{p:.3f}") if p >= 0.0015 else texts("p_least", p="0.001")
+    """Write a p-value with its name."""
+    return texts("p_least", p="0.001") if p < 0.001 else texts("p", p=p_value(p))
+
+
+def p_value(p: float | None) -> str:
+    """Write a p-value for a column of them: one that would round to nothing is below 0.001; none is nothing."""
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def signed(metric: str, difference: Difference) -> str:
     """Write a difference with its sign and what it means."""
     if difference.difference is None:
         return ""
-    text = figure(metric, abs(difference.difference))
-    return ("+" if difference.difference >= 0 else "−") + text
+    return plus(metric, difference.difference)
+
+
+def plus(metric: str, value: float) -> str:
+    """Write a figure with its sign, plus too; one that rounds to nothing has none."""
+    text = figure(metric, abs(value))
+    return ("+" if value > 0 else "−") + text if _tells(text) else text
 
 
 def clear(difference: Difference) -> bool:
@@ -129,7 +151,7 @@ def verdict(metric: str, difference: Difference, texts: Texts = ENGLISH) -> str:
     Examples
     --------
     >>> verdict("ndcg@10", Difference(0.004, 0.002, 0.006, 1e-4, 22363))
-    'better by 0.0040 [0.0020, 0.0060] on 22,363 users (p ≤ 0.001)'
+    'better by 0.0040 [0.0020, 0.0060] on 22,363 users (p < 0.001)'
     >>> verdict("ndcg@10", Difference(0.0003, -0.001, 0.0016, 0.65, 943, detectable=0.0019))
     'no difference found: +0.0003 [−0.0010, +0.0016] on 943 users (p = 0.650); one of 0.0019 would have been seen'
     """
@@ -180,12 +202,12 @@ def _better(metric: str, gap: float) -> str:
 def amount(metric: str, value: float) -> str:
     """Write a difference without its sign; one that would round to nothing gets two digits."""
     text = figure(metric, value)
-    return text if value == 0 or any(digit in text for digit in "123456789") else f"{value:.2g}"
+    return text if value == 0 or _tells(text) else f"{value:.2g}"
 
 
 def _with_sign(metric: str, value: float) -> str:
     """Write a difference with its sign."""
-    return f"{'+' if value >= 0 else '−'}{amount(metric, abs(value))}"
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{amount(metric, abs(value))}"
 
 
 def primary_of(results: EvaluationResults) -> str:
@@ -206,7 +228,7 @@ def versus(results: EvaluationResults, model: str, reference: str) -> Difference
 
 def versus_on(results: EvaluationResults, metric: str, model: str, reference: str) -> Difference | None:
     """Return model less reference on a metric, from whichever way round it was compared."""
-    for comparison in results.comparisons:
+    for comparison in (*results.comparisons, *results.further):
         if comparison.metric != metric:
             continue
         if comparison.reference == reference and model in comparison.models:
@@ -216,114 +238,8 @@ def versus_on(results: EvaluationResults, metric: str, model: str, reference: st
     return None
 
 
-def summary(results: EvaluationResults, texts: Texts = ENGLISH) -> list[str]:
-    """Return what the evaluation found as a few plain sentences."""
-    name = leading(results)
-    if name is None:
-        return [texts("nothing_found")]
-    model, metric = results.models[name], primary_of(results)
-    lines = [_headline(results, name, metric, texts), _against_next(results, name, metric, texts)]
-    lines.append(_reranked(results, name, metric, texts))
-    lines += [
-        _reached(model, texts, bool(results.rounds)),
-        _weakest(model, metric, texts),
-        _catalogue(model, texts),
-    ]
-    return [texts.percent(line) for line in lines if line]
-
-
-def _headline(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
-    """Say how good the leading model is."""
-    model = results.models[name]
-    estimate = model.metrics.get(metric, Estimate(None))
-    if estimate.value is None:
-        return texts("no_figure", model=name, metric=metric_title(metric, texts))
-    ends = interval(metric, estimate)
-    return texts(
-        "best" if results.best(metric) == name else "reaches",
-        model=name,
-        metric=metric_title(metric, texts),
-        value=figure(metric, estimate.value),
-        sure=texts("sure", level=f"{100 * results.level:g} %", ends=ends) if ends else "",
-        users=f"{model.users:,}",
-    )
-
-
-def _against_next(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
-    """Say how the leading model compares with the best of the others."""
-    plain = f"{name}{WITHOUT_RERANK}"
-    rest = {other: model for other, model in results.models.items() if other not in (name, plain)}
-    other = results.model_copy(update={"models": rest}).best(metric)
-    found = versus(results, name, other) if other else None
-    if other is None or found is None or found.difference is None:
-        return ""
-    replayed = results.split.get("kind") == "replay"
-    rival = other if replayed else texts("said.rival", other=other)
-    return texts("said.against", rival=rival, verdict=verdict(metric, found, texts))
-
-
-def _reranked(results: EvaluationResults, name: str, metric: str, texts: Texts) -> str:
-    """Say what the rerankers of a model cost, where it has any."""
-    found = versus(results, name, f"{name}{WITHOUT_RERANK}")
-    if found is None or found.difference is None:
-        return ""
-    return texts("said.reranked", metric=metric_title(metric, texts), verdict=verdict(metric, found, texts))
-
-
-def _reached(model: ModelResult, texts: Texts, rounds: bool = False) -> str:
-    """Say what the hit rate means for people, who may be asked in several rounds."""
-    for name in ("hit_rate@10", *model.metrics):
-        estimate = model.metrics.get(name)
-        if name.startswith("hit_rate@") and estimate is not None and estimate.value is not None:
-            people = texts("people", n=f"{estimate.value * model.users:,.0f}", of=f"{model.users:,}")
-            if (
-                model.users > 1000 or rounds
-            ):  # a small count is not blown up, a large one is made easy to grasp
-                people = texts("people_per", n=f"{1000 * estimate.value:,.0f}", of="1,000")
-            return texts("reached", people=people, k=name_and_k(name)[1])
-    return ""
-
-
-FEWEST = 30
-"""A segment of fewer users says nothing that could be generalised."""
-
-
-def _weakest(model: ModelResult, metric: str, texts: Texts) -> str:
-    """Say for whom the model does least well."""
-    values = {
-        name: estimate.value
-        for name, segment in model.segments.items()
-        if FEWEST <= segment.users < model.users  # a segment of everybody tells nothing apart
-        and (estimate := segment.metrics.get(metric)) is not None
-        and estimate.value is not None
-    }
-    if len(values) < 2:
-        return ""
-    lower = definition(metric).better == "lower"
-    name = max(values, key=values.__getitem__) if lower else min(values, key=values.__getitem__)
-    title = segment_title(name, texts)
-    return texts(
-        "weakest",
-        segment=title.lower() if name in SEGMENTS else title,
-        metric=metric_title(metric, texts),
-        value=figure(metric, values[name]),
-        users=f"{model.segments[name].users:,}",
-    )
-
-
-def _catalogue(model: ModelResult, texts: Texts) -> str:
-    """Say how much of the catalogue is shown."""
-    for metric in ("coverage@10", *model.metrics):
-        estimate = model.metrics.get(metric)
-        if metric.startswith("coverage@") and estimate is not None and estimate.value is not None:
-            share = figure(metric, estimate.value)
-            return texts("catalogue", k=name_and_k(metric)[1], share=share)
-    return ""
-
-
 def compared(metric: str, gap: Difference | None) -> tuple[str, str, str]:
     """Return a difference, its interval and its p-value in words; nothing where there is none."""
     if gap is None or gap.difference is None or gap.low is None or gap.high is None:
         return "", "", ""
-    low, high = (f"{'+' if end >= 0 else '−'}{figure(metric, abs(end))}" for end in (gap.low, gap.high))
-    return signed(metric, gap), f"{low} to {high}", "" if gap.p is None else f"{gap.p:.3f}"
+    return signed(metric, gap), f"{plus(metric, gap.low)} to {plus(metric, gap.high)}", p_value(gap.p)

@@ -3,7 +3,9 @@
 score(q, j) = Σ_p w[c(q), p] · s_p(q, j) / k[c(q), p] · W / W_answering(q, j) + offset[c(j)]
 
 A part that abstains is left out and the weights are renormalised: it never counts as 0, so that a strong warm part
-cannot drown a cold item. Weighted hybrid of Burke 2002 ("Hybrid recommender systems: survey and experiments").
+cannot drown a cold item. An item that only parts without weight know stands behind those that others know, in the
+order that these parts give: validation has not borne them out, but without a score it could not be found at all.
+Weighted hybrid of Burke 2002 ("Hybrid recommender systems: survey and experiments").
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ BlendConfig = FusionConfig
 """The name it had while the blend was the only form."""
 
 
+BEHIND = 10.0
+"""So far below stands an item that only parts without weight know; 1 is about the tenth best score of a part."""
+
+
 class Blend(Fusion):
     """A fusion of scorers by weights per query cohort and offsets per item cohort."""
 
@@ -42,7 +48,7 @@ class Blend(Fusion):
     def combine(self, scores: Mapping[str, Scores], q: QueryBatch, items: np.ndarray | None = None) -> Scores:
         """Return the fused score of scores that the parts gave already."""
         shape = (len(q), self._cohorts.size if items is None else items.shape[-1])
-        factors, pattern = self._factors(scores, q, shape)
+        factors, behind, pattern = self._factors(scores, q, shape)
         cohorts = self._cohorts if items is None else self._cohorts[items]
         offsets = self._learnt.weights.offsets[cohorts].astype(np.float32)
         out = np.empty(shape, np.float32)
@@ -55,19 +61,22 @@ class Blend(Fusion):
                 _blend_add(values, factors[p], coded, out, lo, hi)
 
         over_ranges(work, len(q), self._threads if out.size > 200_000 else 1)
-        heard = np.asarray(factors.any(axis=0))
-        answered = heard[:, pattern] if pattern.ndim == 1 else np.take_along_axis(heard, pattern, axis=1)
+        if behind.any():
+            np.subtract(out, BEHIND, out=out, where=_spread(behind, pattern))
+        answered = _spread(np.asarray(factors.any(axis=0)), pattern)
         return Scores(out, answered, np.asarray(answered.any(axis=1)))
 
     def _factors(
         self, scores: Mapping[str, Scores], q: QueryBatch, shape: tuple[int, int]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what each part's score is multiplied by.
 
         Returns
         -------
         factors : float32 (n_parts, n, n_patterns)
             For every query and every pattern of parts that know an item.
+        behind : bool (n, n_patterns)
+            Where all of these parts are without weight.
         pattern : int64 (m,) or (n, m)
             The pattern of each item.
         """
@@ -79,19 +88,22 @@ class Blend(Fusion):
         lost = ~((weights.T > 0) & hears).any(axis=0)  # only parts without weight can answer: then they do
         weights = np.where(lost[:, None], hears.T / np.maximum(hears.sum(axis=0), 1)[:, None], weights)
         heard = weights.T[:, :, None] * knows[:, None, :] * hears[:, :, None]
+        able = (knows[:, None, :] & hears[:, :, None]).astype(weights.dtype)
+        behind = ~heard.any(axis=0) & able.any(axis=0)
+        heard = np.where(behind, able, heard)
         total, answering = weights.sum(axis=1)[:, None], heard.sum(axis=0)
         lift = np.divide(total, answering, out=np.zeros_like(answering), where=answering > 0)
         factors = (heard / constants.T[:, :, None] * lift).astype(np.float32)
-        return factors, pattern
+        return factors, behind, pattern
 
     def evidence(self, q: QueryBatch, items: np.ndarray) -> list[list[list[Evidence]]]:
         """Return the rows of all parts, in units of the fused score, and an offset row where there is one."""
         self.require_fitted()
         scores = {name: part.score(q, items) for name, part in self.parts.items()}
-        factors, pattern = self._factors(scores, q, items.shape)
+        factors, behind, pattern = self._factors(scores, q, items.shape)
         pattern = np.broadcast_to(pattern, items.shape)
         found = [part.evidence(q, items) for part in self.parts.values()]
-        offsets = self._learnt.weights.offsets[self._cohorts[items]]
+        offsets = self._learnt.weights.offsets[self._cohorts[items]] - BEHIND * _spread(behind, pattern)
         out: list[list[list[Evidence]]] = []
         for query in range(len(q)):
             rows = [
@@ -117,6 +129,11 @@ class Blend(Fusion):
             if factors[p]
             for row in found[p][query][column]
         ]
+
+
+def _spread(table: np.ndarray, pattern: np.ndarray) -> np.ndarray:
+    """Return table (n, n_patterns) by items: (n, m) for the pattern (m,) or (n, m) of each."""
+    return table[:, pattern] if pattern.ndim == 1 else np.take_along_axis(table, pattern, axis=1)
 
 
 def _patterns(known: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,8 @@ Groups are codes int (n,), 0 to n_groups - 1, and -1 for whoever is in none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -131,25 +133,61 @@ def paired_gap_p(
     >>> paired_gap_p(even, uneven, [0, 0, 1, 1] * 25, 2, rng=np.random.default_rng(0)) < 0.05
     True
     """
+    return _swapped_p(a, b, codes, n_groups, gap, rng, n_permutations)
+
+
+def paired_worst_p(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    codes: npt.ArrayLike,
+    n_groups: int,
+    *,
+    rng: np.random.Generator,
+    n_permutations: int = 199,
+) -> float:
+    """Return the chance that two models' worst groups differ as much where values are swapped user by user at random.
+
+    Two-sided; as :func:`paired_gap_p`, of :func:`worst`.
+
+    Examples
+    --------
+    >>> even, uneven = [1, 0, 1, 0] * 25, [1, 1, 0, 0] * 25
+    >>> paired_worst_p(even, uneven, [0, 0, 1, 1] * 25, 2, rng=np.random.default_rng(0)) < 0.05
+    True
+    """
+    return _swapped_p(a, b, codes, n_groups, worst, rng, n_permutations)
+
+
+def _swapped_p(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    codes: npt.ArrayLike,
+    n_groups: int,
+    figure: Callable[[FloatArray], FloatArray],
+    rng: np.random.Generator,
+    n_permutations: int,
+) -> float:
+    """Return the p-value of a difference between two models in a figure of the means of groups."""
     _permutable(n_permutations)
     left, right = np.asarray(a, np.float64), np.asarray(b, np.float64)
     group = np.asarray(codes, np.int64)
     kept = (group >= 0) & ~np.isnan(left) & ~np.isnan(right)
     left, right, group = left[kept], right[kept], group[kept]
-    observed = _gap_difference(left, right, group, n_groups)
+
+    def difference(one: FloatArray, two: FloatArray) -> float:
+        means = (means_of_groups(column, group, n_groups) for column in (one, two))
+        first, second = map(figure, means)
+        return float(first - second)
+
+    observed = difference(left, right)
     if np.isnan(observed):
         return float("nan")
     extreme = 0
     for _ in range(n_permutations):
         swapped = rng.random(group.size) < 0.5
         one, two = np.where(swapped, right, left), np.where(swapped, left, right)
-        extreme += abs(_gap_difference(one, two, group, n_groups)) >= abs(observed) - 1e-12
+        extreme += abs(difference(one, two)) >= abs(observed) - 1e-12
     return (1 + extreme) / (1 + n_permutations)
-
-
-def _gap_difference(a: FloatArray, b: FloatArray, group: npt.NDArray[np.int64], n_groups: int) -> float:
-    """Return the gap of one model less that of another."""
-    return float(gap(means_of_groups(a, group, n_groups)) - gap(means_of_groups(b, group, n_groups)))
 
 
 def _permutable(n_permutations: int) -> None:

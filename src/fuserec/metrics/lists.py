@@ -120,15 +120,8 @@ def measure_lists(
     if not ks or min(ks) < 1:
         raise RequestError(f"measure_lists: k has to be whole numbers of at least 1, got {tuple(ks)}")
     if isinstance(lists, Mapping):
-        if not isinstance(truth, Mapping) or not (history is None or isinstance(history, Mapping)):
-            raise DataError(
-                "measure_lists: where lists are a mapping, truth and history have to be mappings too"
-            )
-        if grades is not None or probabilities is not None:
-            raise DataError(
-                "measure_lists: grades and probabilities go with arrays; or give truth as {user: {item: grade}}"
-            )
-        given = _numbered(lists, truth, history, catalogue, categories)
+        plain = grades is None and probabilities is None
+        given = _numbered(lists, *_mappings(truth, history, plain), catalogue, categories)
     else:
         given = _arrays(lists, truth, history, catalogue, grades)
         given.categories = categories
@@ -136,6 +129,17 @@ def measure_lists(
     _no_repeats(given)
     columns, whole = list_columns(shown, ks, _known(given, vectors), threads)
     return ListMeasures(accuracy(given, ks) | columns, whole, given.users)
+
+
+def _mappings(truth: Ids | Ragged, history: Ids | Ragged | None, plain: bool) -> tuple[Ids, Ids | None]:
+    """Return truth and history of lists that are a mapping, or refuse other forms, and arrays beside them."""
+    if not isinstance(truth, Mapping) or not (history is None or isinstance(history, Mapping)):
+        raise DataError("measure_lists: where lists are a mapping, truth and history have to be mappings too")
+    if not plain:
+        raise DataError(
+            "measure_lists: grades and probabilities go with arrays; or give truth as {user: {item: grade}}"
+        )
+    return truth, history
 
 
 @dataclass

@@ -118,6 +118,15 @@ def _heard(
 
 
 @kernel
+def _longest(indptr: np.ndarray) -> int:
+    """Return the length of the longest text."""
+    longest = 0
+    for t in range(indptr.size - 1):
+        longest = max(longest, indptr[t + 1] - indptr[t])
+    return longest
+
+
+@kernel
 def train_pass(
     words: np.ndarray,
     indptr: np.ndarray,
@@ -166,10 +175,7 @@ def train_pass(
     """
     dim = table.shape[1]
     hidden, change = np.zeros(dim, np.float32), np.zeros(dim, np.float32)
-    longest = 0
-    for t in range(order.size):
-        longest = max(longest, indptr[t + 1] - indptr[t])
-    kept = np.empty(longest, np.int32)
+    kept = np.empty(_longest(indptr), np.int32)
     done, total = 0, max(1, words.size)
     for text in order:
         lo, hi = indptr[text], indptr[text + 1]

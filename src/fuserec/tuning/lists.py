@@ -12,6 +12,7 @@ from fuserec.config import RecommenderConfig, create_parts, default_parts
 from fuserec.control.controls import ACTING, Controls
 from fuserec.data.splits import SplitConfig
 from fuserec.errors import ConfigError, nearest
+from fuserec.evaluation.audit import AuditConfig
 from fuserec.fusion.config import FusionConfig
 from fuserec.rerank import RERANKERS
 from fuserec.run import CancelledError, RunOptions
@@ -25,9 +26,11 @@ from fuserec.tuning.list_search import Found, ListSearch, best_first, front
 from fuserec.tuning.objective import Objective
 from fuserec.tuning.space import Range, Space, space_of
 from fuserec.tuning.storage import open_study, storage
-from fuserec.tuning.trials import Limits
+from fuserec.tuning.trials import Limits, positive
 
 if TYPE_CHECKING:
+    import optuna
+
     from fuserec.data.dataset import Dataset
     from fuserec.rerank.config import RerankConfig
 
@@ -58,6 +61,7 @@ def tune_lists(
     seconds: float | None = None,
     study: Path | str | None = None,
     queries: int = 10_000,
+    audit: AuditConfig | None = None,
     run: RunOptions | None = None,
 ) -> ListTuneResult:
     """Search how lists are made of scores: strengths of rerankers, dials of the operator, the form of the fusion.
@@ -82,6 +86,9 @@ def tune_lists(
         Those that the study holds already included; 60 where no time is given either.
     queries : int
         Validation queries, of both halves together.
+    audit : AuditConfig, optional
+        What is flagged, who is protected, and the other settings of metrics beside accuracy. Groups of users are those
+        that the objective names, as in ``group_worst:gender@10``.
 
     Raises
     ------
@@ -93,9 +100,7 @@ def tune_lists(
         Where Optuna is not installed.
     """
     config, run, split = config or RecommenderConfig(), run or RunOptions(), split or SplitConfig()
-    for name, value in (("trials", trials), ("seconds", seconds), ("queries", queries)):
-        if value is not None and not value > 0:
-            raise ConfigError(f"tune: {name} = {value}: has to be above 0")
+    positive(trials=trials, seconds=seconds, queries=queries)
     formula = Formula.parse(objective)
     tables = config.parts or default_parts(dataset)
     config = config.model_copy(update={"parts": dict(tables)})
@@ -107,45 +112,76 @@ def tune_lists(
         tracked(config.tracking, f"tune-{dataset.info.name}", told, run) as following,
     ):
         ground = Ground.prepare(dataset, config.features, split, Objective(), queries, following)
-        where = {
-            "dataset": f"{dataset.info.name} {dataset.fingerprint}",
-            "split": split.model_dump(),
-            "seed": run.seed,
-        }
-        grounds = {
-            **where,
-            "objective": str(formula),
-            "queries": len(ground.held),
-            "configuration": config.model_dump(mode="json", exclude={"tune", "tracking"}),
-            "space": axes.as_json(),
-        }
-        opened = open_study(kept, STUDY, grounds, path, goals=len(formula.aims))
-        parts = {
-            name: part
-            for name, part in create_parts(tables).items()
-            if part.capabilities.max_items is None or dataset.n_items <= part.capabilities.max_items
-        }
-        lists = ListGround(
-            ground, config, axes.chain_config(config).chain(), parts, formula.metrics, following
+        data = f"{dataset.info.name} {dataset.fingerprint}"
+        where = {"dataset": data, "split": split.model_dump(), "seed": run.seed}
+        asked = audit or AuditConfig()
+        lists = _ground(dataset, ground, config, axes, formula.metrics, asked, following)
+        opened = open_study(
+            kept, STUDY, where | _told(config, formula, axes, ground, asked), path, goals=len(formula.aims)
         )
-        search = ListSearch(
-            axes.space,
-            axes.start,
-            opened,
-            formula,
-            lambda v: lists.figures(axes.setting(config, v), 0),
-            following,
-        )
+        search = _search(config, axes, lists, opened, formula, following)
         deadline = None if seconds is None else time.monotonic() + seconds
-        limits = Limits(trials or (TRIALS if seconds is None else None), deadline)
-        stopped = False
-        try:
-            search.go_on(limits)
-        except (KeyboardInterrupt, CancelledError):
-            if not search.found:
-                raise
-            stopped = True
+        stopped = _stopped(search, Limits(trials or (TRIALS if seconds is None else None), deadline))
         return _Outcome(config, formula, axes, lists, search, where, path, stopped).result()
+
+
+def _told(
+    config: RecommenderConfig, formula: Formula, axes: _Axes, ground: Ground, audit: AuditConfig
+) -> dict[str, Any]:
+    """Return what has to be alike, beside data and split, for a study to be gone on with."""
+    asked = audit.model_dump(mode="json", exclude_defaults=True)
+    return ({"audit": asked} if asked else {}) | {
+        "objective": str(formula),
+        "queries": len(ground.held),
+        "configuration": config.model_dump(mode="json", exclude={"tune", "tracking"}),
+        "space": axes.as_json(),
+    }
+
+
+def _ground(
+    dataset: Dataset,
+    ground: Ground,
+    config: RecommenderConfig,
+    axes: _Axes,
+    metrics: tuple[str, ...],
+    audit: AuditConfig,
+    run: RunOptions,
+) -> ListGround:
+    """Return where lists are judged: all parts that can take the catalogue, and every reranker that may act."""
+    parts = {
+        name: part
+        for name, part in create_parts(config.parts).items()
+        if part.capabilities.max_items is None or dataset.n_items <= part.capabilities.max_items
+    }
+    chain = axes.chain_config(config).chain()
+    return ListGround(ground, config, chain, parts, metrics, run, audit, dataset)
+
+
+def _search(
+    config: RecommenderConfig,
+    axes: _Axes,
+    lists: ListGround,
+    opened: optuna.Study,
+    formula: Formula,
+    run: RunOptions,
+) -> ListSearch:
+    """Return the search on the first half of the queries."""
+
+    def figures(values: Mapping[str, Any]) -> dict[str, float]:
+        return lists.figures(axes.setting(config, values), 0)
+
+    return ListSearch(axes.space, axes.start, opened, formula, figures, run)
+
+
+def _stopped(search: ListSearch, limits: Limits) -> bool:
+    """Search, and return whether somebody stopped it; what was found until then counts."""
+    try:
+        search.go_on(limits)
+    except (KeyboardInterrupt, CancelledError):
+        if not search.found:
+            raise
+        return True
+    return False
 
 
 @dataclass(frozen=True)

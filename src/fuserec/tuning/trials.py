@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from fuserec.errors import FuseRecError
+from fuserec.errors import ConfigError, FuseRecError
 from fuserec.run import CancelledError, DeadlineExceededError
 from fuserec.tuning.ground import Ground, quiet
 from fuserec.tuning.space import Choices, Space
@@ -40,6 +40,13 @@ FIGURE = "figure"
 
 LOOK = 1_000_000
 """The first look of a measuring as a step of a trial: the epochs of a training come before it."""
+
+
+def positive(**given: float | None) -> None:
+    """Refuse a number of trials, seconds or queries that is not above 0."""
+    for name, value in given.items():
+        if value is not None and not value > 0:
+            raise ConfigError(f"tune: {name} = {value}: has to be above 0")
 
 
 @dataclass(frozen=True)

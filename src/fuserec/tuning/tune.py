@@ -21,7 +21,7 @@ from fuserec.tuning.objective import Objective
 from fuserec.tuning.result import PartResult, TuneResult
 from fuserec.tuning.space import Range, space_of
 from fuserec.tuning.storage import open_study, storage
-from fuserec.tuning.trials import Limits, Search, reached
+from fuserec.tuning.trials import Limits, Search, positive, reached
 from fuserec.tuning.verification import Candidate, verify
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def tune(
         Where Optuna is not installed.
     """
     config, run, split = config or RecommenderConfig(), run or RunOptions(), split or SplitConfig()
-    for name, value in (("trials", trials), ("seconds", seconds), ("queries", queries)):
-        if value is not None and not value > 0:
-            raise ConfigError(f"tune: {name} = {value}: has to be above 0")
+    positive(trials=trials, seconds=seconds, queries=queries)
     goal, tables = Objective.parse(objective), config.parts or default_parts(dataset)
     plan = _Plan(dataset, config, tables, create_parts(tables), goal, split, queries, run)
     chosen = plan.chosen(parts)
@@ -109,19 +107,17 @@ def tune(
     plan.check(spaces)
     path = None if study is None else Path(study)
     told = {**parameters(config, dataset, run), "tune": {"objective": objective, "split": split.model_dump()}}
-    with (
-        storage(path) as kept,
-        tracked(config.tracking, f"tune-{dataset.info.name}", told, run) as following,
-    ):
+    named, wanted = f"tune-{dataset.info.name}", _Time(trials, seconds)
+    with storage(path) as kept, tracked(config.tracking, named, told, run) as following:
         plan = replace(plan, run=following)
-        result = plan.result(
-            plan.searches(chosen, spaces, kept, path), _Time(trials, seconds), verified, path
-        )
-        for name, part in result.parts.items():
-            values = {"before": part.before, "after": part.after}
-            row = {f"{key}/{name}": value for key, value in values.items() if value is not None}
-            following.track("tune", 0, row)
-    return result
+        return plan.result(plan.searches(chosen, spaces, kept, path), wanted, verified, path)
+
+
+def _track(result: TuneResult, run: RunOptions) -> None:
+    """Tell trackers what every part gained."""
+    for name, part in result.parts.items():
+        values = {"before": part.before, "after": part.after}
+        run.track("tune", 0, {f"{key}/{name}": value for key, value in values.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -249,7 +245,7 @@ class _Plan:
             name: {**table, **(parts[name].changes if name in parts else {})}
             for name, table in self.tables.items()
         }
-        return TuneResult(
+        result = TuneResult(
             self.config.model_copy(update={"parts": tables}),
             parts,
             str(self.objective),
@@ -263,6 +259,8 @@ class _Plan:
             None if path is None else str(path),
             stopped,
         )
+        _track(result, self.run)
+        return result
 
     def _verified(self, ground: Ground, searches: Mapping[str, Search]) -> Any:
         """Verify the changes of all parts."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fuserec.evaluation.groups import Groups
 from fuserec.evaluation.measures.base import Measured
-from fuserec.evaluation.statistics import Estimate
+from fuserec.evaluation.statistics import Estimate, spread_of_groups
 from fuserec.metrics.grouping import group_means
 from fuserec.metrics.ranking import AT_K, target_ranks
 
@@ -42,6 +44,17 @@ def _worst(
     shown = target_ranks(yardstick.test.indptr, found, outcome.n_candidates)
     out = {}
     for k in yardstick.ks:
-        means = group_means(AT_K[ACCURACY](shown, k), group, len(names))
-        out[f"aim@{k}"] = Estimate(float(np.nanmin(means)))
+        values = AT_K[ACCURACY](shown, k)
+        spread = spread_of_groups(values, group, len(names))
+        least = float(np.nanmin(group_means(values, group, len(names))))
+        out[f"aim@{k}"] = Estimate(least) if spread is None else spread.worst
     return out
+
+
+def served_groups(outcomes: Mapping[str, Outcome], yardstick: Yardstick) -> Groups | None:
+    """Return the groups of people that the reranker of a curve serves the worst of; None where its aim is another."""
+    for outcome in outcomes.values():
+        found = None if outcome.served is None else outcome.served.audience(yardstick.test.queries)
+        if found is not None:
+            return Groups("aim", found[1], found[0])
+    return None

@@ -1,12 +1,13 @@
 """Fairness for users (gaps between groups) and for items (exposure against share and merit).
 
 Intervals of gaps between users know that the groups were picked by looking (``statistics/groups.py``). Those of items
-are of the contrast which the data show: departures of every resample would be biased upwards.
+are of the contrast which the data show: departures of every resample would be biased upwards. None leaves the range of
+its figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,14 @@ import numpy.typing as npt
 
 from fuserec.evaluation.measures.base import Measured, found_ranks
 from fuserec.evaluation.results import Comparison
-from fuserec.evaluation.statistics import Difference, Estimate, resampled_sums, spread_of_groups
+from fuserec.evaluation.statistics import (
+    Difference,
+    Estimate,
+    Within,
+    resampled_sums,
+    spread_of_groups,
+    worst_difference,
+)
 from fuserec.metrics.fairness import (
     disparity,
     exposure_by_group,
@@ -32,8 +40,11 @@ if TYPE_CHECKING:
     from fuserec.evaluation.groups import Groups
     from fuserec.evaluation.ranking_pass import Outcome
     from fuserec.evaluation.yardstick import Columns, FloatArray, Yardstick
+    from fuserec.run import RunOptions
 
 ENDS = (0.025, 0.975)
+UNIT = (0.0, 1.0)
+"""The range of NDCG, and of a disparity."""
 
 
 def fairness(outcome: Outcome, yardstick: Yardstick) -> Measured:
@@ -69,10 +80,10 @@ def _between_users(served: FloatArray, groups: Groups, yardstick: Yardstick, k: 
     }
 
 
-def _resampled_means(values: FloatArray, groups: Groups, yardstick: Yardstick) -> FloatArray:
+def _resampled_means(values: FloatArray, groups: Groups, rng: np.random.Generator) -> FloatArray:
     """Return the mean of each group in each resample of users: float64 (n_resamples, n_groups)."""
     inside = (groups.codes[:, None] == np.arange(len(groups))) & ~np.isnan(values)[:, None]
-    sums = resampled_sums(np.hstack((inside * np.nan_to_num(values)[:, None], inside)), yardstick.rng())
+    sums = resampled_sums(np.hstack((inside * np.nan_to_num(values)[:, None], inside)), rng)
     return ratio(sums[:, : len(groups)], sums[:, len(groups) :])
 
 
@@ -91,19 +102,21 @@ def _between_items(outcome: Outcome, groups: Groups, yardstick: Yardstick, k: in
     exposure, merit = seen.sum(axis=0), chosen.sum(axis=0)
     found = {
         f"exposure_parity{suffix}": _estimate(
-            float(disparity(exposure, share)), _signed(drawn_seen, share[None, :], exposure, share)
+            float(disparity(exposure, share)), _signed(drawn_seen, share[None, :], exposure, share), UNIT
         )
     }
     if not merit.any():
         return found
     found[f"exposure_merit{suffix}"] = _estimate(
-        float(disparity(exposure, merit)), _signed(drawn_seen, drawn_chosen, exposure, merit)
+        float(disparity(exposure, merit)), _signed(drawn_seen, drawn_chosen, exposure, merit), UNIT
     )
     judged = np.flatnonzero(merit >= yardstick.audit.config.smallest_group)
     if judged.size >= 2:
         least = int(np.argmin(ratio(shares(exposure[judged]), shares(merit[judged]))))
         drawn = ratio(shares(drawn_seen[:, judged]), shares(drawn_chosen[:, judged]))[:, least]
-        found[f"worst_due{suffix}"] = _estimate(float(worst_due(exposure[judged], merit[judged])), drawn)
+        found[f"worst_due{suffix}"] = _estimate(
+            float(worst_due(exposure[judged], merit[judged])), drawn, (0.0, np.inf)
+        )
     return found
 
 
@@ -122,38 +135,84 @@ def _signed(seen: FloatArray, due: FloatArray, observed: FloatArray, owed: Float
     return np.asarray(((shares(seen) - shares(due)) * sign).sum(axis=1) / 2)
 
 
-def _estimate(value: float, drawn: FloatArray) -> Estimate:
-    """Return a figure with the central 95 % of its resamples."""
+def _estimate(value: float, drawn: FloatArray, within: Within) -> Estimate:
+    """Return a figure with the central 95 % of its resamples, as far as they lie in its range."""
     if np.isnan(value):
         return Estimate(None)
     kept = drawn[~np.isnan(drawn)]
     if not kept.size:
         return Estimate(value)
-    low, high = np.quantile(kept, ENDS)
+    low, high = np.clip(np.quantile(kept, ENDS), *within)
     return Estimate(value, float(low), float(high))
 
 
-def gap_comparisons(
-    columns: Mapping[str, Columns], references: tuple[str, ...], yardstick: Yardstick
+def group_comparisons(
+    columns: Mapping[str, Columns],
+    references: tuple[str, ...],
+    yardstick: Yardstick,
+    served: Groups | None = None,
 ) -> list[Comparison]:
-    """Compare the models' gaps with those of every reference, on the same users.
+    """Compare the models' gaps, and what their worst groups have, with those of every reference, on the same users.
 
-    The interval is a paired bootstrap of the two gaps between the groups that are best and worst served by each; p
-    swaps the two models' values user by user.
+    The interval of gaps is a paired bootstrap of the two gaps between the groups that are best and worst served by
+    each; that of worst groups is :func:`~fuserec.evaluation.statistics.worst_difference`. p swaps the two models'
+    values user by user.
+
+    Parameters
+    ----------
+    columns : mapping of Columns
+        Values per query of every model.
+    references : tuple of str
+    yardstick : Yardstick
+    served : Groups, optional
+        The groups that the reranker of a curve serves the worst of; their figure is named ``aim@k``.
     """
-    k, found = yardstick.main_k, []
-    for groups in yardstick.audit.groups:
+    k = yardstick.main_k
+    asked = [(f"group_gap:{groups.name}@{k}", groups, _less_gap) for groups in yardstick.audit.groups]
+    asked += [(f"group_worst:{groups.name}@{k}", groups, less_worst) for groups in yardstick.audit.groups]
+    asked += [] if served is None else [(f"aim@{k}", served, less_worst)]
+    found = []
+    for metric, groups, less in asked:
         for reference in references:
-            others = {name: own for name, own in columns.items() if name != reference}
             base = columns[reference][f"ndcg@{k}"]
-            models = {name: _less(own[f"ndcg@{k}"], base, groups, yardstick) for name, own in others.items()}
+            models = {
+                name: _between(less, own[f"ndcg@{k}"], base, groups, yardstick)
+                for name, own in columns.items()
+                if name != reference
+            }
             if models:
-                metric = f"group_gap:{groups.name}@{k}"
                 found.append(Comparison(metric=metric, reference=reference, models=models))
     return found
 
 
-def _less(values: FloatArray, base: FloatArray, groups: Groups, yardstick: Yardstick) -> Difference:
+def _between(
+    less: Callable[..., Difference], own: FloatArray, base: FloatArray, groups: Groups, yardstick: Yardstick
+) -> Difference:
+    """Return what one model has more than another; nothing, surely, where both give every user the same."""
+    if np.array_equal(own, base, equal_nan=True):
+        return Difference(0.0, 0.0, 0.0, 1.0, int((~np.isnan(own) & (groups.codes >= 0)).sum()))
+    return less(own, base, groups, yardstick.run, yardstick.audit.config.permutations)
+
+
+def less_worst(
+    values: FloatArray, base: FloatArray, groups: Groups, run: RunOptions, n_permutations: int
+) -> Difference:
+    """Return how much more one model's worst group has of a metric of unit range than another's."""
+    return worst_difference(
+        values,
+        base,
+        groups.codes,
+        len(groups),
+        rng=run.rng("bootstrap"),
+        permuting=run.rng("permutations"),
+        within=UNIT,
+        n_permutations=n_permutations,
+    )
+
+
+def _less_gap(
+    values: FloatArray, base: FloatArray, groups: Groups, run: RunOptions, n_permutations: int
+) -> Difference:
     """Return one model's gap less another's."""
     both = ~np.isnan(values) & ~np.isnan(base)
     mine, other = np.where(both, values, np.nan), np.where(both, base, np.nan)
@@ -162,16 +221,11 @@ def _less(values: FloatArray, base: FloatArray, groups: Groups, yardstick: Yards
         return Difference(None, None, None, None, int(both.sum()))
     drawn = np.zeros(0)
     for sign, own, mean in ((1, mine, means[0]), (-1, other, means[1])):
-        resampled = _resampled_means(own, groups, yardstick)
+        resampled = _resampled_means(own, groups, run.rng("bootstrap"))
         gaps = sign * (resampled[:, int(np.nanargmax(mean))] - resampled[:, int(np.nanargmin(mean))])
         drawn = drawn + gaps if drawn.size else gaps
-    estimate = _estimate(float(gap(means[0]) - gap(means[1])), drawn)
+    estimate = _estimate(float(gap(means[0]) - gap(means[1])), drawn, (-1.0, 1.0))
     p = paired_gap_p(
-        mine,
-        other,
-        groups.codes,
-        len(groups),
-        rng=yardstick.run.rng("permutations"),
-        n_permutations=yardstick.audit.config.permutations,
+        mine, other, groups.codes, len(groups), rng=run.rng("permutations"), n_permutations=n_permutations
     )
     return Difference(estimate.value, estimate.low, estimate.high, p, int((both & (groups.codes >= 0)).sum()))

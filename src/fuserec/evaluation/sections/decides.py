@@ -18,7 +18,6 @@ EXTRAS = {
     "effect": "effect",
     "above": "above",
     "below": "below",
-    "detectable": "detectable",
 }
 """What a difference may carry beside its interval: column of the table, and what it is called there."""
 
@@ -88,9 +87,7 @@ def _differences(page: Page, lead: str) -> Html | None:
     kinds = [
         kind for kind in EXTRAS if any(extra(difference, kind) is not None for _, _, difference in found)
     ]
-    head = page.heads(
-        "col.model", *(["col.metric"] if several else []), "col.difference", "col.interval", "col.p"
-    )
+    head = page.heads("col.model", *(["col.metric"] if several else []), "col.difference", "col.p")
     head += page.heads(*(f"col.{kind}" for kind in kinds), "col.users", "col.verdict")
     rows = [
         element(
@@ -118,31 +115,29 @@ def _cells(page: Page, metric: str, found: Difference, kinds: list[str]) -> list
     """Make the cells of one difference."""
     texts = page.texts
     ends = [
-        ("+" if end >= 0 else "−") + page.figure(metric, abs(end))
-        for end in (found.low, found.high)
-        if end is not None
+        page.texts.percent(wording.plus(metric, end)) for end in (found.low, found.high) if end is not None
     ]
     said = verdict(metric, found)
+    seen = None
+    if found.detectable is not None:
+        seen = element("small", texts("detectable", value=page.figure(metric, found.detectable)))
     values = [
-        page.signed(metric, found),
-        " … ".join(ends) or "–",
-        "–" if found.p is None else f"{found.p:.3f}",
-        *(_further(page, metric, found, kind) for kind in kinds),
+        wording.p_value(found.p) or "–",
+        *(_further(page, found, kind) for kind in kinds),
         f"{found.users:,}",
     ]
     return [
+        element("td", page.signed(metric, found), element("small", " … ".join(ends) or "–"), seen),
         *(element("td", value) for value in values),
         element("td", f"{MARKS[said]} {texts(f'verdict.{said}')}", class_=said),
     ]
 
 
-def _further(page: Page, metric: str, found: Difference, kind: str) -> str:
+def _further(page: Page, found: Difference, kind: str) -> str:
     """Write what a difference carries beside its interval."""
     value = extra(found, kind)
     if value is None:
         return "–"
     if kind in ("above", "below"):
         return page.share(value)
-    if kind == "detectable":
-        return page.figure(metric, value)
-    return f"{value:.3f}" if kind == "adjusted" else f"{value:+.2f}".replace("-", "−")
+    return wording.p_value(value) if kind == "adjusted" else f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")

@@ -31,7 +31,8 @@ def metrics(page: Page) -> Html | None:
     labels = [element("label", page.texts("first_k", k=k), for_=f"tab{at}") for at, k in enumerate(cuts)]
     choice = element("div", labels, class_="tabs", role="group", aria_label=page.texts("k_legend"))
     folds = [_family(page, family, names, cuts) for family, names in families.items()]
-    marked = any(comparison.reference == page.lead for comparison in page.results.comparisons)
+    compared = (*page.results.comparisons, *page.results.further)
+    marked = any(comparison.reference == page.lead for comparison in compared)
     marks = page.texts("metrics.marks", lead=page.lead) if marked else ""
     lead = page.texts("metrics.lead", level=page.level, marks=marks)
     return page.section(

@@ -24,13 +24,15 @@ ROOTS = tuple(math.sqrt(share) for share in (0.0, 0.02, 0.1, 0.2, 0.4, 0.6, 0.8,
 
 def places(page: Page) -> Html | None:
     """Draw both plots; None where no model has their curves."""
-    plots = [plot for plot in (_popularity(page), _lorenz(page)) if plot is not None]
+    shown = _popularity(page)
+    plots = [plot for plot in (shown[0] if shown else None, _lorenz(page)) if plot is not None]
     if not plots:
         return None
     return page.section(
         "places",
         page.texts("popularity.title"),
         element("div", plots, class_="grid wide"),
+        shown[1] if shown else None,
         lead=page.texts("popularity.lead"),
     )
 
@@ -49,8 +51,8 @@ def _models(page: Page, name: str, dots: bool) -> list[Line]:
     return [Line(it, kept[it], colours[it], dots) for it in (*own, *rest)]
 
 
-def _popularity(page: Page) -> Html | None:
-    """Draw the share of places that each group of items gets, beside what people chose."""
+def _popularity(page: Page) -> tuple[Html, Html] | None:
+    """Draw the share of places that each group of items gets, beside what people chose; and its table."""
     drawn = _models(page, POPULARITY, dots=True)
     if not drawn:
         return None
@@ -66,7 +68,7 @@ def _popularity(page: Page) -> Html | None:
     highest = max(y for line in stretched for y in line.curve.y)
     up = Axis(0.0, max(highest * 1.05, ROOTS[2]), tuple(root for root in ROOTS if root <= highest * 1.05))
     plot = lines(stretched, across, up, ticks_of, texts("popularity.caption"), titles)
-    return element("div", plot, _cut(page, POPULARITY), _figures(page, drawn))
+    return element("div", plot, _cut(page, POPULARITY)), _figures(page, drawn)
 
 
 def _rooted(curve: Curve) -> Curve:

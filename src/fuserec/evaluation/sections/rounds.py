@@ -18,7 +18,7 @@ def rounds(page: Page) -> Html | None:
     rows = [
         element(
             "tr",
-            element("th", one.name, scope="row"),
+            element("th", texts.place(one.name), scope="row"),
             [element("td", f"{count:,}") for count in (one.users, one.targets, one.train)],
             [cell(page, metric, one.models.get(name, {}).get(metric, NOTHING), False) for name in names],
         )

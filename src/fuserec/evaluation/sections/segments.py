@@ -50,7 +50,9 @@ def segments(page: Page) -> Html | None:
 
 
 def _table(page: Page, found: Mapping[str, Mapping[str, Estimate]], metric: str) -> Html:
-    """Make the table of one metric by model and segment."""
+    """Make the table of one metric by model and segment; whichever there are fewer of are the columns."""
+    if len(found) > len(page.results.models):
+        return _long_table(page, found, metric)
     head = page.heads("col.model")
     head += [element("th", wording.segment_title(name, page.texts), scope="col") for name in found]
     top = {name: best_of(metric, row) for name, row in found.items()}
@@ -63,3 +65,19 @@ def _table(page: Page, found: Mapping[str, Mapping[str, Estimate]], metric: str)
         for model in ranked(page.results, metric)
     ]
     return table(head, rows, "figures", label=page.texts("segments.title"))
+
+
+def _long_table(page: Page, found: Mapping[str, Mapping[str, Estimate]], metric: str) -> Html:
+    """Make a row a segment and a column a model."""
+    models = ranked(page.results, metric)
+    head = page.heads("segments.kind")
+    head += [
+        element("th", name, scope="col", title=name, class_="lead-row" if name == page.lead else None)
+        for name in models
+    ]
+    rows = []
+    for name, row in found.items():
+        title, top = wording.segment_title(name, page.texts), best_of(metric, row)
+        cells = [cell(page, metric, row[model], top == model) for model in models]
+        rows.append(element("tr", element("th", title, scope="row", title=title), cells))
+    return table(head, rows, "figures metrics", label=page.texts("segments.title"))

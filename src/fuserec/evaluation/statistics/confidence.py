@@ -178,24 +178,33 @@ def mean_ends(columns: FloatArray, rng: np.random.Generator, n_resamples: int, l
     return ends
 
 
-def difference_ends(d: FloatArray, within: Within | None, level: float) -> tuple[float, float] | None:
+def difference_ends(
+    d: FloatArray, within: Within | None, level: float, counts: FloatArray | None = None
+) -> tuple[float, float] | None:
     """Return the interval of the mean of paired differences d (n,), n at least 2; None where the metric has no range.
+
+    With ``counts`` it is that of sum over count (see ``pooled.py``), of people with several answers each.
 
     Parameters
     ----------
     d : float64 (n,)
         First less second, without NaN.
     within : (float, float) or None
-        The range of the metric, not of the difference.
+        The range of the metric of an answer, not of the difference.
     level : float
+    counts : float64 (n,), optional
+        How many answers each difference is the sum of; one each without them.
     """
     wide = None if within is None else within[1] - within[0]
-    if wide is None or not inside(d, (-wide, wide)):
+    of = np.ones(d.size) if counts is None else counts
+    if wide is None or not inside(d / of, (-wide, wide)):
         return None
-    n = d.size
-    gain, loss = np.maximum(d, 0) / wide, np.maximum(-d, 0) / wide
-    up, down, ups, downs = gain.mean(), loss.mean(), gain.std(), loss.std()
-    together = -up * down / (ups * downs) if ups > 0 and downs > 0 else 0.0  # no user does both
+    n, total = d.size, of.sum()
+    gain, loss = np.maximum(d, 0) / wide, np.maximum(-d, 0) / wide  # no user has both
+    up, down = float(gain.sum() / total), float(loss.sum() / total)
+    gained, lost = gain - up * of, loss - down * of
+    ups, downs = (float(np.sqrt(n * (side @ side)) / total) for side in (gained, lost))
+    together = n * float(gained @ lost) / (total**2 * ups * downs) if ups > 0 and downs > 0 else 0.0
     least_up, most_up = score_ends(up, ups, n, level)
     least_down, most_down = score_ends(down, downs, n, level)
     low = up - down - _joined(up - least_up, most_down - down, together)

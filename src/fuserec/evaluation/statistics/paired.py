@@ -19,7 +19,12 @@ from fuserec.evaluation.statistics.confidence import (
     resampled,
     taking_part,
 )
-from fuserec.evaluation.statistics.resampling import FEWEST_USERS, studentised_means, studentised_ratios
+from fuserec.evaluation.statistics.resampling import (
+    FEWEST_USERS,
+    MOST_USERS,
+    studentised_means,
+    studentised_ratios,
+)
 from fuserec.evaluation.statistics.signflip import EQUAL, sign_flip_p
 from fuserec.evaluation.statistics.smooth import Ratios, abc_mean, influence
 from fuserec.evaluation.statistics.values import Difference, Estimate, FloatArray
@@ -78,6 +83,11 @@ def paired_differences(
     level : float
         Confidence of the interval, between 0 and 1.
 
+    Returns
+    -------
+    dict of Difference
+        Where every user has the same value of both, the interval is [0, 0].
+
     Raises
     ------
     DataError
@@ -101,8 +111,38 @@ def paired_differences(
         ends = None
         if d.size > 1:
             own = None if open_ends is None else open_ends[:, at]
-            ends = difference_ends(d, within, level) or _mean_ends(d, own, level)
+            # without any difference there is nothing to be unsure of: no model found what the other missed
+            ends = (difference_ends(d, within, level) or _mean_ends(d, own, level)) if d.any() else (0.0, 0.0)
         found[key] = _difference(d, ends, None if p is None else float(p[at]))
+    return found
+
+
+def permuted_differences(
+    values: Mapping[Key, npt.ArrayLike],
+    reference: npt.ArrayLike,
+    *,
+    within: Within | None = None,
+    level: float = 0.95,
+) -> dict[Key, Difference]:
+    """Compare many models with one reference as :func:`paired_differences` does, without a single resample.
+
+    A metric without a range has an ABC interval, and beyond 100,000 users the permutation distribution is taken for
+    normal, which it then is as good as. O(n) time and memory a model.
+
+    Parameters
+    ----------
+    values, reference, within, level
+        As for :func:`paired_differences`.
+    """
+    columns = aligned({**values, None: reference})
+    base = columns.pop(None)
+    found = {}
+    for key in values:
+        d = present(columns[key] - base)
+        ends = None
+        if d.size > 1:
+            ends = (difference_ends(d, within, level) or abc_mean(d, level)) if d.any() else (0.0, 0.0)
+        found[key] = _difference(d, ends, None, normal=d.size > MOST_USERS)
     return found
 
 
@@ -120,6 +160,7 @@ def paired_ratio_difference(
     *,
     rng: np.random.Generator,
     root: bool = False,
+    within: Within | None = None,
     n_resamples: int = 1000,
     level: float = 0.95,
 ) -> Difference:
@@ -134,6 +175,8 @@ def paired_ratio_difference(
         The parts of each user; a user with denominator 0 takes no part.
     root : bool
         Take the square root of each ratio before subtracting.
+    within : (float, float), optional
+        The range of what is summed up, where the denominator counts how many: no end leaves that of a difference.
     rng, n_resamples, level
         As for :func:`paired_differences`.
     """
@@ -148,7 +191,10 @@ def paired_ratio_difference(
         return Difference(value, None, None, None, 1)
     gaps = parts[:, 0] - parts[:, 1]
     drawn = studentised_ratios(parts, function, rng, n_resamples) if resampled(n) else None
-    low, high = ratio_ends(parts, function, drawn, level)
+    bounded = None if root else difference_ends(gaps, within, level, parts[:, 2])
+    if not gaps.any():
+        bounded = (0.0, 0.0)
+    low, high = bounded or ratio_ends(parts, function, drawn, level)
     deviation = float(influence(parts, function).std(ddof=1))
     above, below = _shares(gaps)
     return Difference(
@@ -192,7 +238,9 @@ def unpaired_difference(a: Estimate, b: Estimate, users: int, level: float = 0.9
     return Difference(gap, gap - below, gap + above, p, users, detectable=detectable)
 
 
-def _difference(d: FloatArray, ends: tuple[float, float] | None, p_bootstrap: float | None) -> Difference:
+def _difference(
+    d: FloatArray, ends: tuple[float, float] | None, p_bootstrap: float | None, normal: bool = False
+) -> Difference:
     """Return all that differences d (n,) of one pair of models say."""
     n = d.size
     if n == 0:
@@ -205,7 +253,7 @@ def _difference(d: FloatArray, ends: tuple[float, float] | None, p_bootstrap: fl
     return Difference(
         mean,
         *ends,
-        sign_flip_p(d),
+        _normal_p(d) if normal else sign_flip_p(d),
         n,
         p_bootstrap,
         effect=mean / deviation if deviation > 0 else None,
@@ -213,6 +261,12 @@ def _difference(d: FloatArray, ends: tuple[float, float] | None, p_bootstrap: fl
         below=below,
         detectable=_detectable(deviation, n),
     )
+
+
+def _normal_p(d: FloatArray) -> float:
+    """Return the p-value of the permutation test by the limit of its distribution: signs are tossed on each d_i."""
+    size = float(np.sqrt(d @ d))
+    return float(2 * ndtr(-abs(float(d.sum())) / size)) if size > 0 else 1.0
 
 
 def _shares(d: FloatArray) -> tuple[float, float]:

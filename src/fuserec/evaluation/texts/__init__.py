@@ -16,6 +16,21 @@ from fuserec.reasons import Language
 __all__ = ["CHINESE", "ENGLISH", "LANGUAGES", "Texts", "texts_in"]
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+PLACES: dict[str, str] = {
+    "days": r"(?P<start>\d{4}-\d\d-\d\d) to (?P<end>\d{4}-\d\d-\d\d)",
+    "moments": r"(?P<start>-?\d[\d.e+-]*) to (?P<end>-?\d[\d.e+-]*)",
+    "fold": r"fold (?P<n>\d+)",
+}
+"""How folds and windows are named, by the key of their text."""
+
+VALUES: dict[str, str] = {
+    "group.between": r"(?P<low>\S+) to under (?P<high>\S+)",
+    "group.under": r"under (?P<high>-?\d\S*)",
+    "group.from": r"(?P<low>-?\d\S*)\+",
+    "group.other": r"other",
+}
+"""How bands of numbers and the rest of a column are named as groups, by the key of their text."""
+
 _ENGLISH_WITHOUT_K = " (0 beyond the first {k})"
 
 
@@ -75,13 +90,42 @@ class Texts:
         )
         return text if about.better == "neither" else text + self("sentence_join") + self(about.better)
 
+    def place(self, name: str) -> str:
+        """Return the name of a fold or window in this language; any other name as it is."""
+        return self._named(PLACES, name)
+
+    def group(self, name: str) -> str:
+        """Return a group of users, ``column=value``, for reading."""
+        column, _, value = name.partition("=")
+        return self("group", column=column, value=self._named(VALUES, value))
+
+    def _named(self, known: Mapping[str, str], name: str) -> str:
+        """Return a name that was put together, put together in this language."""
+        for key, pattern in known.items():
+            if found := re.fullmatch(pattern, name):
+                return self(key, **found.groupdict())
+        return name
+
+    def _of_places(self, note: str) -> str | None:
+        """Return a remark on some folds or windows alone, which are named before it; None for any other."""
+        before, colon, rest = note.partition(": ")
+        names = before.split(", ")
+        if not colon or not all(any(re.fullmatch(it, name) for it in PLACES.values()) for name in names):
+            return None
+        return self("join").join(self.place(name) for name in names) + self("colon") + self.note(rest)
+
     def note(self, note: str) -> str:
         """Return a remark of the evaluation in this language, where it is a known one."""
+        if (told := self._of_places(note)) is not None:
+            return told
         for told, here in self.notes.items():
             parts = [re.escape(part) for part in told.split("{}")]
             found = re.fullmatch("(.+?)".join(parts), note, re.DOTALL)
             if found is not None:
                 return here.format(*(self.note(part) for part in found.groups()))
+        parts = note.split("; ")
+        if len(parts) > 1 and all(self.note(part) != part for part in parts):
+            return self("clause_join").join(self.note(part) for part in parts)
         return note
 
     def percent(self, text: str) -> str:

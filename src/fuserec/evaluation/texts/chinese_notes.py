@@ -29,11 +29,34 @@ NOTES: dict[str, str] = {
     "data would change is not in them.": "数字针对全部 {} 折的查询，置信区间按人连同其全部查询计算；其他训练数据会带来的变化"
     "不在其中。",
     "{} of {} runs from {} to {} over folds.": "{} 在各折之间（{}）从 {} 到 {}。",
-    "fold {}: {}": "fold {}：{}",
     "Figures are over the questions of all windows, intervals over people with all that they were asked.": "数字针对全部时间"
     "窗的查询，置信区间按人连同其全部查询计算。",
     "Between windows: {}.": "时间窗之间：{}。",
+    "refit fits anew before every window": "refit 在每个时间窗之前重新训练",
+    "update fits once and then adds what each window brings, the weights of the fusion left": "update 只训练一次，然后加入每个时间"
+    "窗带来的内容，融合权重保持不变",
+    "nothing keeps the model of the first window, while histories in the questions grow all the same": "nothing 保留第一个时间窗的模型；"
+    "查询中的历史照样增长",
+    # shift
+    "Both models know everything until the first window; “{}” stays so, “{}” is fitted on all that came before each "
+    "window. Both are given the same histories, which grow.": "两个模型都知道第一个时间窗之前的一切；“{}”保持不变，“{}”在每个时间窗之前"
+    "用此前的全部数据重新训练。两者得到相同的、不断增长的历史。",
+    "left as it was": "保持原样",
+    "fitted anew": "重新训练",
+    "Those who are asked never touched the category: all before their first item of it is given, their items of it are to "
+    "be found among the whole catalogue. “{}” has learnt from the others who did; “{}” from no interaction with any item "
+    "of it.": "受测用户从未接触过该类别：给出他们第一次接触之前的全部历史，他们在该类别中的物品要在整个目录中找出。“{}”从接触过该类别的"
+    "其他用户学习过；“{}”没有见过与该类别任何物品的交互。",
+    "category unknown": "类别未知",
+    "category known": "类别已知",
     # leaks
+    "the encoder {} was tuned on {} of these data, so it has seen rows that are held out here: its figures are too good; "
+    "tune it with the same --split and --seed": "编码器 {} 的微调使用了这些数据的{}，因此见过这里留出的行：它的数字偏高；请用同样的 "
+    "--split 和 --seed 微调",
+    "all rows": "全部行",
+    "the split {}": "划分 {}",
+    "the encoder {} was tuned on another state of {}: it may have seen rows that are held out here; tune it again with the "
+    "same --split and --seed": "编码器 {} 是在 {} 的另一状态上微调的：它可能见过这里留出的行；请用同样的 --split 和 --seed 重新微调",
     "Leak ({}): {}.": "泄漏（{}）：{}。",
     "Look at this ({}): {}.": "值得一看（{}）：{}。",
     "test": "测试",
@@ -79,11 +102,23 @@ NOTES: dict[str, str] = {
     "knows them": "有 {} 个（共 {} 个）测试查询的分数变化，最多 {}，当 {} 行留出数据被替换时：模型知道它们",
     "two fits on the same data score differently, so an audit says nothing: seed the model by run.rng, and keep the number "
     "of threads": "同样数据上的两次训练给出不同分数，审查因此没有结论：请用 run.rng 为模型设定种子，并保持线程数不变",
+    # an earlier run
+    "Compared by their intervals, as if different people had been asked: values per query are missing, or the test queries "
+    "differ. A paired comparison of the same queries sees smaller differences.": "按置信区间比较，如同询问了不同的人：缺少逐查询的数值，"
+    "或测试查询不同。对相同查询的配对比较能看出更小的差异。",
+    "The data of {} are not those of {} ({} items and {} interactions against {} and {}): what differs may come from "
+    "them.": "{} 的数据与 {} 的不同（{} 个物品、{} 次交互，对 {} 和 {}）：差异可能来自数据。",
+    "{} and {} were split differently: {}.": "{} 与 {} 的划分不同：{}。",
+    "The test queries of {} are not those of {}.": "{} 的测试查询与 {} 的不同。",
+    "this run": "本次运行",
     # curves
     "Shares are nested samples of the training interactions; catalogue, validation and test queries with their histories "
     "stay whole.": "各比例是训练交互的嵌套样本；目录、验证查询和测试查询及其历史保持完整。",
     "Intervals are over users; what another sample of the same size would change is not in them.": "置信区间按用户计算；换一"
     "个同样大小的样本会带来的变化不在其中。",
+    "{}, {}: cannot be learnt from: {}": "{}，{}：无法从中学习：{}",
+    "with text": "有文本",
+    "without text": "无文本",
     "No item has any text: there is nothing to compare with.": "没有任何物品带有文本：没有可比较的对象。",
     "Without text: no titles, descriptions, categories, tags, brands, profiles and searches, no language model{}.": "无文本："
     "没有标题、描述、类别、标签、品牌、个人简介和搜索，也没有语言模型{}。",

@@ -216,7 +216,10 @@ def _is_map(part: nn.Module) -> bool:
 def _words_of(model: nn.Module) -> str:
     """Return the name of the module that looks word vectors up; T5 holds them twice and reads by the second."""
     words = model.get_input_embeddings().weight  # type: ignore[operator]
-    return [name for name, part in model.named_modules() if getattr(part, "weight", None) is words][-1]
+    found: list[str] = [
+        name for name, part in model.named_modules() if getattr(part, "weight", None) is words
+    ]
+    return found[-1]
 
 
 def _phases(steps: int) -> tuple[int, int]:
