@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 
 import numpy as np
@@ -18,7 +19,10 @@ from fuserec.evaluation.ranking_pass import ranking_pass
 from fuserec.evaluation.results import EvaluationResults
 from fuserec.evaluation.runner import evaluate
 from fuserec.evaluation.summary import summary
+from fuserec.evaluation.texts import CHINESE
 from fuserec.fitted import Fitted, listed
+from fuserec.rerank import RERANKERS, reranker_class
+from fuserec.rerank.popularity import CALIBRATED
 
 RUN = RunOptions(threads=1)
 SPLIT = SplitConfig(protocol="last-out")
@@ -130,6 +134,15 @@ def test_a_curve_of_the_worst_group() -> None:
     console = Console(width=200, file=StringIO())
     console.print(curve_table(results))
     assert console.file.getvalue().count("paired interval") == 2
+
+
+def test_what_a_curve_is_of_is_told_in_chinese() -> None:
+    aims = [reranker_class(name).aim for name in RERANKERS] + [CALIBRATED]
+    assert len({aim.title for aim in aims}) == 7  # mmr and dpp have one
+    for aim in aims:
+        said = CHINESE.note(f"Aim of mmr: {aim.title}. {aim.meaning} What is better: {aim.better}.")
+        assert said.startswith("mmr 的目标：")
+        assert not re.search(r"[a-z]{3}", said.removeprefix("mmr")), said
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,7 @@ def cost_curve(
     results = evaluate(
         dataset, chosen, split=split, models=[FUSED], ks=ks, run=run, reference=PLAIN, trials=spec.trials()
     )
-    said = (
-        f"Aim of {spec.reranker}: {aim.title}. {aim.meaning} {aim.better.capitalize()} is what it is after."
-    )
+    said = f"Aim of {spec.reranker}: {aim.title}. {aim.meaning} What is better: {aim.better}."
     about = {"reranker": spec.reranker, "key": spec.key, "values": list(spec.values), "aim": aim.title}
     return results.model_copy(
         update={

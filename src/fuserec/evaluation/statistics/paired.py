@@ -192,9 +192,7 @@ def paired_ratio_difference(
     gaps = parts[:, 0] - parts[:, 1]
     drawn = studentised_ratios(parts, function, rng, n_resamples) if resampled(n) else None
     bounded = None if root else difference_ends(gaps, within, level, parts[:, 2])
-    if not gaps.any():
-        bounded = (0.0, 0.0)
-    low, high = bounded or ratio_ends(parts, function, drawn, level)
+    low, high = (bounded or ratio_ends(parts, function, drawn, level)) if gaps.any() else (0.0, 0.0)
     deviation = float(influence(parts, function).std(ddof=1))
     above, below = _shares(gaps)
     return Difference(

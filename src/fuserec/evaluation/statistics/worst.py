@@ -65,6 +65,8 @@ def worst_difference(
         return Difference(None, None, None, None, 0)
     means = np.stack([means_of_groups(column, group, n_groups) for column in values.T])
     value = float(worst(means[0]) - worst(means[1]))
+    if (values[:, 0] == values[:, 1]).all():  # without any difference there is nothing to be unsure of
+        return Difference(0.0, 0.0, 0.0, 1.0, group.size)
     told = np.unique(group)
     drawn = np.stack([_resampled(values[group == code], rng, n_resamples) for code in told], axis=2)
     changes = worst(drawn[:, 0]) - worst(drawn[:, 1])

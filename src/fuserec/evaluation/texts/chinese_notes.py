@@ -120,6 +120,31 @@ NOTES: dict[str, str] = {
     "with text": "有文本",
     "without text": "无文本",
     "No item has any text: there is nothing to compare with.": "没有任何物品带有文本：没有可比较的对象。",
+    "A replay measures lists in the order of scores: the rerankers of the configuration do not act in it.": "重放按分数的"
+    "顺序评测列表：配置中的重排器不起作用。",
+    # what a curve of cost is of
+    "Aim of {}: {}. {} What is better: {}.": "{} 的目标：{}。{}{}。",
+    "higher": "越高越好",
+    "lower": "越低越好",
+    "Diversity": "多样性",
+    "Mean distance (1 - cosine) between the items of a list, in the space of the reranker.": "列表中物品两两之间在重排器所用"
+    "空间里的平均距离（1 减余弦）。",
+    "Miscalibration": "校准偏差",
+    "Kullback-Leibler divergence of the list's kinds from the history's, in nats.": "列表的类别分布相对历史的类别分布的 KL 散度"
+    "（奈特）。",
+    "Long-tail share": "长尾占比",
+    "Share of a list that is of the long tail: items that together have a fifth of the interactions.": "列表中长尾物品的占比："
+    "长尾物品合计占交互的五分之一。",
+    "Popularity miscalibration": "热门程度校准偏差",
+    "Kullback-Leibler divergence of head, middle and tail in the list from the history's, in nats.": "列表中头部、中部、尾部的"
+    "分布相对历史的 KL 散度（奈特）。",
+    "Missing exposure": "曝光缺口",
+    "By how much the groups that fall short of their fair share of a list do so, summed over them.": "列表中低于其应得份额的"
+    "群体所缺份额之和。",
+    "Worst group": "最差群体",
+    "Accuracy over the group of people that has the least of it.": "准确性最低的人群的准确性。",
+    "Flagged share": "被标记内容的占比",
+    "Share of a list's items that are flagged.": "列表中被标记物品的占比。",
     "Without text: no titles, descriptions, categories, tags, brands, profiles and searches, no language model{}.": "无文本："
     "没有标题、描述、类别、标签、品牌、个人简介和搜索，也没有语言模型{}。",
 }
