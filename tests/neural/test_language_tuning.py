@@ -122,6 +122,12 @@ class TestLowRank:
         assert 1 <= np.linalg.matrix_rank(change.detach().numpy(), rtol=1e-5) <= 3
         np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
 
+    @pytest.mark.parametrize("more", [{"rank": 10}, {"rank": 8, "word_rank": 4}])
+    def test_of_minilm_it_trains_less_than_a_fiftieth(self, more):
+        backbone = made("minilm", "lora", targets="all", **more)
+        ours, every = sizes(backbone)
+        assert 0.01 < ours / every < 0.02
+
     def test_word_vectors_belong_to_lora_alone(self):
         with pytest.raises(ConfigError, match="word_rank is for method = 'lora', not for full"):
             TuningConfig.parse({"method": "full", "word_rank": 2}, "the test")
