@@ -122,6 +122,7 @@ class TestLowRank:
         assert 1 <= np.linalg.matrix_rank(change.detach().numpy(), rtol=1e-5) <= 3
         np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
 
+    @pytest.mark.usefixtures("minilm")
     @pytest.mark.parametrize("more", [{"rank": 10}, {"rank": 8, "word_rank": 4}])
     def test_of_minilm_it_trains_less_than_a_fiftieth(self, more):
         backbone = made("minilm", "lora", targets="all", **more)

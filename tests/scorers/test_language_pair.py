@@ -168,6 +168,17 @@ def test_a_model_is_arrays_and_json_and_needs_its_base_no_more(learnt, form, mod
     assert model not in str(learnt[form].state()[1]["reader"])
 
 
+@pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
+def test_prompts_are_kept_with_a_model(folder, method):
+    tuning = {"method": method, "virtual_tokens": 4}
+    scorer = fitted(tiny(folder, "gpt2"), ring_of_tastes(), form="cross", tuning=tuning, epochs=1)
+    again = restored(scorer, small_features(ring_of_tastes(), RUN))
+    q = QueryBatch.of_histories([[0, 4], [1]])
+    found = scorer.score(q).values
+    np.testing.assert_allclose(again.score(q).values, found, atol=1e-5)
+    assert np.ptp(found) > 0
+
+
 def test_a_model_folder_answers_without_its_base_and_without_pytorch(tmp_path):
     base = tiny(tmp_path)
     table = {**LEARNS, "model": base, "form": "bi", "epochs": 1}
