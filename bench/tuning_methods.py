@@ -84,6 +84,8 @@ def run(
         encoders[name] = encoder_named(f"{out}:float32")
         _say(name, costs[name])
     found = compare_encoders(data, encoders, split=SplitConfig(), run=options).to_json()
+    for row in found["encoders"].values():
+        row["model"] = Path(row["model"]).name  # where it was kept says nothing
     return {**found, "settings": settings, "costs": costs, "device": _device(options)}
 
 

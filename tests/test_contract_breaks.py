@@ -353,8 +353,8 @@ class AnswersFromTheOwnRow(UserKNN):
 def fusion_that_says_nothing_to_strangers():
     class Silent(Blend):
         def _factors(self, scores, q, shape):
-            factors, pattern = super()._factors(scores, q, shape)
-            return factors * (q.lengths > 0)[None, :, None].astype(np.float32), pattern
+            factors, behind, pattern = super()._factors(scores, q, shape)
+            return factors * (q.lengths > 0)[None, :, None].astype(np.float32), behind, pattern
 
     return Silent(parts=create_parts({"popularity": {}, "cooccurrence": {}}))
 

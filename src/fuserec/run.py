@@ -51,7 +51,7 @@ class RunOptions:
     seed : int
         Root of all randomness; each component spawns its own generator by name.
     device : str
-        ``"cpu"``, ``"cuda"``, or ``"auto"``.
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"`` (the second GPU), or ``"auto"``.
     threads : int
         Worker threads; results do not depend on it beyond float32 rounding.
     memory_mb : int

@@ -51,6 +51,19 @@ def settings(tmp_path: Path) -> Path:
 
 
 class TestTune:
+    def test_a_hub_that_cannot_be_reached_is_one_line_with_a_remedy(self, cli, small, tmp_path, monkeypatch):
+        for name in ("FUSEREC_OFFLINE", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: nobody listens
+        done = cli("models", "tune", small, "--out", tmp_path / "out", "--base", "nobody/nothing", "-q")
+        assert done.status == 1
+        (line,) = done.err.strip().splitlines()
+        assert line.startswith(
+            "error: the model 'nobody/nothing' is not on this machine: http://127.0.0.1:9 "
+        )
+        assert "name a folder" in line
+        assert "`fuserec models install minilm`" in line
+
     def test_from_data_to_a_folder_that_evaluate_reads(self, cli, small, base, settings, tmp_path):
         out = tmp_path / "tuned"
         told = cli("models", "tune", small, "--out", out, "--base", base, "-c", settings, "--json").json

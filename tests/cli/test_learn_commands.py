@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -256,3 +257,38 @@ def _facts(table: Table) -> dict[str, str]:
     """Return the rows of a table of names and values."""
     names, values = ([str(cell) for cell in column.cells] for column in table.columns)
     return dict(zip(names, values, strict=True))
+
+
+COMMANDS = {
+    "fit": ("fit", "DATA", "--out", "OUT"),
+    "evaluate": ("evaluate", "DATA"),
+    "evaluate a dial": ("evaluate", "DATA", "--dial", "novelty"),
+    "tune": ("tune", "DATA", "--out", "OUT"),
+    "tune lists": ("tune", "DATA", "--out", "OUT", "--objective", "ndcg@10 + 0.1*novelty@10"),
+    "models compare": ("models", "compare", "DATA", "-m", "minilm"),
+}
+
+
+class TestDevice:
+    @pytest.mark.parametrize("command", COMMANDS.values(), ids=list(COMMANDS))
+    @pytest.mark.parametrize(("name", "says"), [("cuda", "sees no GPU here"), ("gpu", 'choose "cpu"')])
+    def test_one_that_is_not_there_is_one_line(self, cli, small, tmp_path, monkeypatch, command, name, says):
+        torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        places = {"DATA": small, "OUT": tmp_path / "out.toml"}
+        done = cli(*(places.get(word, word) for word in command), "--device", name)
+        assert says in done.fault
+        assert f"device {name!r}" in done.fault
+        assert not (tmp_path / "out.toml").exists()
+
+    def test_without_pytorch_a_gpu_names_the_extra(self, cli, small, quick, tmp_path, monkeypatch):
+        monkeypatch.setattr("fuserec.neural.available", lambda: False)
+        asked = ("fit", small, "--out", tmp_path / "model", "-c", quick, "--quiet", "--device")
+        assert "fuserec[deep]" in cli(*asked, "cuda").fault
+        assert cli(*asked, "auto").status == 0
+
+    def test_it_reaches_the_fit(self, cli, small, quick, tmp_path):
+        told = tmp_path / "told.jsonl"
+        done = cli("fit", small, "--out", tmp_path / "m", "-c", quick, "--device", "auto", "--track", told)
+        assert done.status == 0, done.err
+        assert re.search(r'device": "auto"', told.read_text(encoding="utf-8"))

@@ -173,5 +173,8 @@ def test_lists_are_tuned_by_sums_limits_and_fronts(cli, small: Path, quick: Path
         (["--objective", "ndcg@10, ild@10", "--parts", "item_knn"], "leave --parts out"),
         (["--objective", "ndcg@10, ild@10", "--pick", "best"], "--pick 'best'"),
         (["--pick", "1"], "has one answer"),
+        (["--objective", "ndcg@10 - flagged@10", "--trials", 1], "say what is flagged"),
+        (["--objective", "ndcg@10, ild@10", "--audit", tmp_path / "no.toml"], "no.toml: cannot be read"),
+        (["--audit", quick], "--audit: is for an objective of lists"),
     ):
         assert said in cli("tune", small, "--out", out, "-c", quick, *more).fault

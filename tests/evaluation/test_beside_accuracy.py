@@ -317,6 +317,17 @@ def test_reasons_are_true_and_what_they_cite_counts(results: EvaluationResults) 
     assert 0 < value(results, "item_knn", "reason_distinct@3") <= 1
 
 
+def test_dwell_time_is_worth_in_a_column_of_its_own(data: Dataset) -> None:
+    held = split_data(data, SplitConfig(), 0)
+    with pytest.raises(
+        ConfigError, match="keep what it measures in a column of its own too, such as `seconds`"
+    ):
+        Audit.of(data, held, AuditConfig(groups=(), worth="value"))
+    seconds = Audit.of(data, held, AuditConfig(groups=(), worth="paid")).targets.worth
+    assert seconds is not None
+    assert set(np.unique(seconds)) <= {10.0, 20.0, 30.0}
+
+
 def test_a_short_list_leaves_the_reasons_of_others_alone(data: Dataset) -> None:
     held = split_data(data, SplitConfig(), 0)
     run = RunOptions(threads=1)

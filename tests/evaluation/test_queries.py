@@ -26,7 +26,7 @@ def rows(n_users: int, seed: int = 0) -> list[list[int]]:
 
 def yardstick(histories=None):
     held = split_data(dataset_of(histories or rows(40), 20), SplitConfig(), 0)
-    return SimpleNamespace(test=held.test, train=held.train)
+    return SimpleNamespace(test=held.test, train=held.train, audit=SimpleNamespace(groups=()))
 
 
 def columns(n: int, seed: int = 0):

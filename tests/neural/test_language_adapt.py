@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not i
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from fuserec.encoders.base import WeightsError  # noqa: E402
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder  # noqa: E402
 from fuserec.evaluation.encoders import compare_encoders  # noqa: E402
 from fuserec.neural.language.adapt import AdaptConfig, LiveEncoder, adapt  # noqa: E402
@@ -434,6 +435,36 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(folders, tmp_path
     a, b = whole.backbone.state_dict(), again.backbone.state_dict()
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert again.facts["figures"]["losses"] == whole.facts["figures"]["losses"]
+
+
+def test_pooling_and_revision_are_the_ones_asked_for(folders, tmp_path):
+    told = config(epochs=1, pooling="cls", revision="v1")  # of a folder there is one revision
+    adapted = adapt(readers(), told, RUN, base=str(folders["bert"]))
+    assert adapted.backbone.pooling == adapted.facts["base"]["pooling"] == "cls"
+    facts = json.loads((adapted.save(tmp_path / "t") / "fuserec-tuning.json").read_text())
+    assert (facts["config"]["pooling"], facts["config"]["revision"]) == ("cls", "v1")
+    assert open_backbone(str(tmp_path / "t"), RUN).pooling == "cls"
+    with pytest.raises(ConfigError, match="pooling"):
+        config(pooling="max")
+
+
+def test_the_revision_is_asked_of_the_hub(monkeypatch):
+    asked = []
+
+    def none_there(model, revision, run):
+        asked.append((model, revision))
+        raise WeightsError("not there")
+
+    monkeypatch.setattr("fuserec.neural.language.adapt.adaptation.located", none_there)
+    with pytest.raises(WeightsError):
+        adapt(readers(), config(revision="v1"), RUN, base="someone/a-model")
+    assert asked == [("someone/a-model", "v1")]
+
+
+def test_a_device_that_is_not_there_is_said_before_a_model_is_looked_for(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="sees no GPU here"):
+        adapt(readers(), config(), replace(RUN, device="cuda"), base="./there-is-no-such-folder")
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from fuserec.encoders.text import TextConfig, item_text
 from fuserec.errors import ConfigError
+from fuserec.neural.language import heads
 from fuserec.neural.language.heads import head_class, known_heads
 from fuserec.neural.language.pairs.config import LanguagePairConfig
 from fuserec.neural.language.pairs.examples import PairSource, held_apart
@@ -128,6 +130,21 @@ def test_a_new_head_is_a_file():
         head_class("topics")
 
 
+def test_a_head_that_is_added_as_a_file_is_known_and_taught(folders, tmp_path, monkeypatch):
+    (tmp_path / "short.py").write_text(
+        "from fuserec.neural.language.heads.match import Match\n\n\n"
+        "class Short(Match):\n    name = 'short'\n\n\nHEAD = Short\n"
+    )
+    monkeypatch.setattr(heads, "__path__", [*heads.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "fuserec.neural.language.heads.short", raising=False)
+    assert "short" in known_heads()
+    assert head_class("short").name == "short"
+    labels = {"short": head_class("short").labels(films())}
+    config = LanguagePairConfig(form="cross", heads={"short": 1.0})
+    model = PairModel(open_backbone(folders["bert"], RUN), labels, config)
+    assert model(["robot"], np.array([0]), ["murder"], "short").shape == (1, 1)
+
+
 def test_labels_are_behaviour():
     data = films(weights=[[1.0, -0.5, 0.0], [0.4, 1.0, 1.0]], ratings=[[5, 1, np.nan], [4, 5, 5]])
     match, rating, sentiment = (head_class(name).labels(data) for name in ("match", "rating", "sentiment"))
@@ -237,6 +254,27 @@ def test_accuracy_is_of_cases_and_the_threshold_moves_only_where_that_is_better(
         best_threshold(np.array([2.0, 2.0, 2.0]), np.array([1.0, 0.0, 0.0])) > 2.0
     )  # equal logits are not parted
     assert best_threshold(np.empty(0), np.empty(0)) == 0.0
+
+
+def test_what_is_judged_in_several_batches_is_a_case_each(folders, monkeypatch):
+    n = 12
+    data = dataset_of(
+        [[u % 4, 4 + u % 3] for u in range(n)], 8, titles=["galaxy", "robot", "bread", "soup"] * 2
+    )
+    source = PairSource(data, described(data), {"match": head_class("match").labels(data)}, 0.5)
+    torch.manual_seed(0)
+    model = PairModel(open_backbone(folders["bert"], RUN), source.labels, LanguagePairConfig(form="cross"))
+    plan = Pairing({"match": 1.0}, "match", "bce", 1, 0, 8, 0)
+    task = PairTask(model.eval(), source, source.at[:0], source.at, plan)
+    seen = {}
+    for size in (64, 5):  # 5 leaves a last batch of another size
+        monkeypatch.setattr("fuserec.neural.language.pairs.task.JUDGED", size)
+        logits, labels = task.outputs(0)
+        seen[size] = logits, labels, accuracy(logits, labels, float(np.median(logits)))
+    np.testing.assert_allclose(seen[5][0], seen[64][0], atol=1e-5)
+    np.testing.assert_array_equal(seen[5][1], seen[64][1])
+    assert seen[5][0].size == source.at.size
+    assert seen[5][2] == seen[64][2]
 
 
 def test_the_softmax_of_a_batch_leaves_out_what_a_person_has_taken(folders):

@@ -122,6 +122,13 @@ class TestLowRank:
         assert 1 <= np.linalg.matrix_rank(change.detach().numpy(), rtol=1e-5) <= 3
         np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
 
+    @pytest.mark.usefixtures("minilm")
+    @pytest.mark.parametrize("more", [{"rank": 10}, {"rank": 8, "word_rank": 4}])
+    def test_of_minilm_it_trains_less_than_a_fiftieth(self, more):
+        backbone = made("minilm", "lora", targets="all", **more)
+        ours, every = sizes(backbone)
+        assert 0.01 < ours / every < 0.02
+
     def test_word_vectors_belong_to_lora_alone(self):
         with pytest.raises(ConfigError, match="word_rank is for method = 'lora', not for full"):
             TuningConfig.parse({"method": "full", "word_rank": 2}, "the test")
@@ -250,6 +257,20 @@ class TestPrompts:
         after = stepped(backbone, rate=0.1).encode(TEXTS, RUN)
         assert after.shape == (4, 32)
         assert np.abs(after - before).max() > 1e-4
+
+    @pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
+    def test_they_take_positions_that_texts_cannot_have(self, folders, method):
+        plain = open_backbone(str(folders["gpt2"]), RUN)
+        places = plain.model.config.max_position_embeddings
+        backbone = made(folders["gpt2"], method, virtual_tokens=16)
+        assert backbone.max_length == min(plain.max_length, places - 16)
+        long = " ".join([TEXTS[0]] * places)  # read to the last position: one more is an index error
+        assert len(backbone.tokens([long], length=10 * places)[0][0]) == places - 16
+        assert np.isfinite(backbone.encode([long], RUN)).all()
+        with pytest.raises(
+            ConfigError, match=rf"virtual_tokens = {places}: .* {places} positions.*name at most"
+        ):
+            made(folders["gpt2"], method, virtual_tokens=places)
 
 
 def test_the_last_layers_are_as_many_as_asked(folders):

@@ -165,3 +165,17 @@ class TestJudge:
 
     def test_nothing_held_out_has_no_figure(self):
         assert task().judge() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "shared"),
+    [("cuda", 2, True), ("cuda", 1, False), ("cuda:0", 2, False), ("cuda:1", 2, False), ("cpu", 2, False)],
+)
+def test_only_where_no_gpu_is_named_the_work_is_shared_among_all(monkeypatch, name, count, shared):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.nn, "DataParallel", torch.nn.Sequential)
+    model = task("echo").model
+    weights = set(model.state_dict())
+    model.spread(torch.device(name))
+    assert isinstance(vars(model).get("_spread"), torch.nn.Sequential) == shared
+    assert set(model.state_dict()) == weights

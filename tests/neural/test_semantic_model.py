@@ -67,7 +67,7 @@ def planted(history: str, n: int = 12_000, n_items: int = 60, d: int = 4) -> Pla
 
 def learnt(case: Planted, history: str, plan: TowerPlan, epochs: int = 25) -> Towers:
     """Return towers taught on the samples."""
-    with training(3, 1):
+    with training(3, RUN, "semantic_softmax", "batch_size"):
         model = Towers(torch.from_numpy(case.text), None, semantic=True, history=history)
         nobody = case.examples.only(np.zeros(len(case.examples), dtype=bool))
         task = SemanticTask(model, case.examples, nobody, case.said, plan)
@@ -167,7 +167,7 @@ def test_a_target_in_its_own_x_would_only_teach_that_x_predicts_itself():
         held = np.arange(len(whole)) % 5 == 4  # the last event of each history
         rest, later = whole.only(~held), noise(Examples).only(held)
         empty = torch.zeros(100, 0)
-        with training(3, 1):
+        with training(3, RUN, "semantic_softmax", "batch_size"):
             start = 0.02 * torch.randn(100, 24)
             model = Towers(empty, start, semantic=False, history="items")
             task = SemanticTask(

@@ -269,6 +269,27 @@ class TestStops:
         assert same(copied(task.model), copied(whole.model))
         assert same(copied(whole.model), whole.weights[1])
 
+    def test_the_generator_that_is_kept_is_the_one_of_the_device_in_use(self, tmp_path, monkeypatch):
+        states, asked = {1: torch.full((4,), 7, dtype=torch.uint8)}, []
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[device.index])
+        monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: asked.append((state, device)))
+        kept = Checkpoint(tmp_path, "toy", "key")
+        loop = training._Loop(Toy(), plan(), RUN, kept)
+        loop.save()  # on the processor no GPU is asked
+        training._Loop(Toy(), plan(), RUN, kept).resume()
+        assert not asked
+        loop.device = torch.device("cuda:1")
+        loop.save()
+        again = training._Loop(Toy(), plan(), RUN, kept)
+        again.resume()
+        assert not asked
+        again.device = torch.device("cuda:1")
+        again.resume()
+        ((state, device),) = asked
+        assert torch.equal(state, states[1])
+        assert device == torch.device("cuda:1")
+
     def test_a_finished_one_is_taken_as_it_is(self, tmp_path):
         checkpoint, task = Checkpoint(tmp_path, "toy", "k"), Toy([0.1, 0.3, 0.2, 0.1, 0.1])
         at = training.train(task, plan(), RUN, checkpoint)

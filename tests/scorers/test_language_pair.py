@@ -168,6 +168,17 @@ def test_a_model_is_arrays_and_json_and_needs_its_base_no_more(learnt, form, mod
     assert model not in str(learnt[form].state()[1]["reader"])
 
 
+@pytest.mark.parametrize("method", ["prefix", "soft_prompt"])
+def test_prompts_are_kept_with_a_model(folder, method):
+    tuning = {"method": method, "virtual_tokens": 4}
+    scorer = fitted(tiny(folder, "gpt2"), ring_of_tastes(), form="cross", tuning=tuning, epochs=1)
+    again = restored(scorer, small_features(ring_of_tastes(), RUN))
+    q = QueryBatch.of_histories([[0, 4], [1]])
+    found = scorer.score(q).values
+    np.testing.assert_allclose(again.score(q).values, found, atol=1e-5)
+    assert np.ptp(found) > 0
+
+
 def test_a_model_folder_answers_without_its_base_and_without_pytorch(tmp_path):
     base = tiny(tmp_path)
     table = {**LEARNS, "model": base, "form": "bi", "epochs": 1}
@@ -220,6 +231,32 @@ def test_a_stopped_training_goes_on_to_the_same_bits(model, tmp_path):
     again, whole = fitted(model, data, run=counted, **options), fitted(model, data, **options)
     for name, array in whole.state()[0].items():
         np.testing.assert_array_equal(array, again.state()[0][name], err_msg=name)
+
+
+def test_other_weights_in_the_same_folder_take_up_no_checkpoint(tmp_path):
+    from fuserec.testing.language import tiny_model
+
+    data, run, weights = ring_of_tastes(n_users=12), replace(RUN, checkpoints=tmp_path / "kept"), []
+    words = " ".join(data.item_table["title"].to_list()).split()
+    for seed in (1, 2):
+        shutil.rmtree(tmp_path / "base", ignore_errors=True)
+        base = str(tiny_model(tmp_path / "base", "bert", words, seed=seed))
+        weights.append(fitted(base, data, run=run, form="bi", epochs=1, held_out=4).state()[0])
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+    assert any((weights[0][name] != array).any() for name, array in weights[1].items() if "item" not in name)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_with_a_remedy(monkeypatch, tmp_path):
+    for name in ("FUSEREC_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # the discard port: nobody listens
+    said = (
+        r"^the model 'nobody/nothing' is not on this machine: http://127.0.0.1:9 cannot be reached .*"
+        "; name a folder .*`fuserec models install minilm`.*HF_ENDPOINT"
+    )
+    with pytest.raises(WeightsError, match=said) as caught:
+        fitted("nobody/nothing", ring_of_tastes(n_users=6), epochs=1)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def evaluate_dials(
     split: SplitConfig,
     ks: Sequence[int],
     json: Path | None,
+    device: str,
     seed: int,
     threads: int | None,
 ) -> None:
@@ -65,7 +66,7 @@ def evaluate_dials(
     if isinstance(config, dict):
         config = next(iter(config.values()))
     k = 10 if 10 in ks else max(ks)
-    with screen.working("measured", seed=seed, threads=threads) as run:
+    with screen.working("measured", seed=seed, threads=threads, device=device) as run:
         dataset, _ = read(folder, format)
         facts, curves = measure_dials(dataset, dials, config, split=split, k=k, run=run)
     text = json_format.dumps({**facts, "dials": [c.as_json() for c in curves]}, ensure_ascii=False, indent=1)

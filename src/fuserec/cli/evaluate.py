@@ -17,7 +17,7 @@ from fuserec.cli.dials import evaluate_dials, refuse_beside_dial
 from fuserec.cli.measuring import Between, Measuring, ReplayWindows, together
 from fuserec.cli.protocol import Folds, Given, GivenEvents, Options, Share, Split, Targets
 from fuserec.cli.report import InLanguage
-from fuserec.cli.screen import Debug, Format, Quiet, Screen, Seed, Threads, one_line, out_file
+from fuserec.cli.screen import Debug, Device, Format, Quiet, Screen, Seed, Threads, one_line, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
 
@@ -108,6 +108,7 @@ def evaluate(
     resumable: Checkpoints = None,
     track: Track = None,
     format: Format = "folder",
+    device: Device = "cpu",
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -146,13 +147,14 @@ def evaluate(
             split=options.config(),
             ks=ks,
             json=json,
+            device=device,
             seed=seed,
             threads=threads,
         )
         return
     with (
         checkpoints(resumable) as kept,
-        screen.working("evaluated", seed=seed, threads=threads, checkpoints=kept) as run,
+        screen.working("evaluated", seed=seed, threads=threads, device=device, checkpoints=kept) as run,
     ):
         if curves is not None:
             found = curves.measured(measuring, options, run)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
-from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads
+from fuserec.cli.screen import Debug, Device, Format, Json, Quiet, Screen, Seed, Threads
 from fuserec.cli.tracks import Track, tracking
 from fuserec.errors import RequestError
 
@@ -34,6 +34,7 @@ def fit(
     ] = False,
     resumable: Checkpoints = None,
     track: Track = None,
+    device: Device = "cpu",
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = False,
@@ -57,6 +58,7 @@ def fit(
             f"fitted and written to {out}",
             seed=seed,
             threads=threads,
+            device=device,
             deadline=deadline,
             checkpoints=folder_of_checkpoints,
         ) as run,

@@ -9,7 +9,7 @@ import typer
 
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.fit import say_cleaning
-from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, encoded, out_file
+from fuserec.cli.screen import Debug, Device, Format, Json, Quiet, Screen, Seed, Threads, encoded, out_file
 from fuserec.errors import ConfigError, RequestError
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
     from fuserec.evaluation.statistics import Difference, Estimate
 
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda or auto.")]
 Split = Annotated[
     str, typer.Option("--split", help="As in `evaluate`: only its training part is seen; none sees all rows.")
 ]
@@ -186,6 +185,7 @@ def compare(
         Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
     ] = None,
     format: Format = "folder",
+    device: Device = "cpu",
     seed: Seed = 0,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -209,7 +209,7 @@ def compare(
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     text = TextConfig(columns=None if columns is None else tuple(listed(columns)))
     shifts = [shift_named(one) for one in shift or []]
-    with screen.working("compared", seed=seed, threads=threads) as run:
+    with screen.working("compared", seed=seed, threads=threads, device=device) as run:
         dataset, _ = read(folder, format)
         found = compare_encoders(dataset, named, split=protocol, text=text, shifts=shifts, run=run)
     value = found.to_json()

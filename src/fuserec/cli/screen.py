@@ -36,6 +36,10 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no r
 Debug = Annotated[bool, typer.Option("--debug", help="More remarks; tracebacks where something fails.")]
 Seed = Annotated[int, typer.Option("--seed", help="Root of all randomness.")]
 Threads = Annotated[int | None, typer.Option("--threads", help="Worker threads; by default all cores.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", help="What trainings run on: cpu, cuda, cuda:1 (the second GPU) or auto."),
+]
 Format = Annotated[
     str,
     typer.Option(
@@ -140,6 +144,11 @@ class Screen:
             What the last line says, e.g. ``"fitted"``.
         **options
             Of :class:`fuserec.run.RunOptions`; those that are None keep their default.
+
+        Raises
+        ------
+        RequestError, ConfigError, MissingExtraError
+            For numbers that make no sense, or a device that is not there: before any work is done.
         """
         from fuserec.errors import RequestError
         from fuserec.run import RunOptions
@@ -149,10 +158,26 @@ class Screen:
         if options.get("seed", 0) < 0:
             raise RequestError(f"--seed {options['seed']}: has to be 0 or more")
         given = {name: value for name, value in options.items() if value is not None}
+        _check_device(given.get("device", "cpu"))
         started = time.perf_counter()
         with _progress(not self.quiet and sys.stderr.isatty()) as report:
             yield RunOptions(progress=report, **given)
         self.remark(f"{done} in {time.perf_counter() - started:.1f} s")
+
+
+def _check_device(name: str) -> None:
+    """Refuse a device that is not there; what needs no PyTorch runs without it on ``cpu`` and ``auto``."""
+    if name == "cpu":
+        return
+    from fuserec.neural import available, require
+
+    if name == "auto" and not available():
+        return
+    require(f"--device {name}")
+    from fuserec.neural.device import device_of
+    from fuserec.run import RunOptions
+
+    device_of(RunOptions(device=name))
 
 
 def _console(stream: Any) -> Console:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fuserec.cli.audits import AuditFile, audit_of
 from fuserec.cli.fit import say_cleaning, seconds
-from fuserec.cli.screen import Debug, Format, Json, Quiet, Screen, Seed, Threads, out_file
+from fuserec.cli.screen import Debug, Device, Format, Json, Quiet, Screen, Seed, Threads, out_file
 from fuserec.cli.tracks import Track, tracking
 from fuserec.cli.tune_lists import check_pick, of_lists, tune_on_lists
 from fuserec.errors import RequestError
@@ -44,7 +45,10 @@ def tune(
         typer.Option("--study", help="A file (.db) that keeps the trials; named again, it goes on."),
     ] = None,
     split: Annotated[
-        str, typer.Option("--split", help="last-out, temporal, random, users, cold-items or predefined.")
+        str,
+        typer.Option(
+            "--split", help="last-out, temporal, random, users, cold-items, cold-users or predefined."
+        ),
     ] = "last-out",
     share: Annotated[
         float, typer.Option("--share", help="What is held out (temporal, random, users, cold-items).")
@@ -57,6 +61,7 @@ def tune(
             '"ndcg@10 + 0.1*ild@10 subject to coverage@10 >= 0.3", or several aims: "ndcg@10, ild@10".',
         ),
     ] = "ndcg@10",
+    audit: AuditFile = None,
     pick: Annotated[
         str | None,
         typer.Option(
@@ -73,6 +78,7 @@ def tune(
     ] = True,
     track: Track = None,
     format: Format = "folder",
+    device: Device = "cpu",
     seed: Seed = 0,
     threads: Threads = None,
     json: Json = False,
@@ -109,6 +115,7 @@ def tune(
             pick=pick,
             track=track,
             format=format,
+            device=device,
             seed=seed,
             threads=threads,
             objective=objective,
@@ -116,13 +123,16 @@ def tune(
             trials=trials,
             seconds=limit,
             study=study,
+            audit=audit_of(audit, None, None, None),
         )
         return
+    if audit is not None:
+        raise RequestError("--audit: is for an objective of lists, such as 'ndcg@10 - 0.2*flagged@10'")
     if pick is not None:
         raise RequestError(
             "--pick: an objective of one metric has one answer; name several aims, e.g. ndcg@10, ild@10"
         )
-    with screen.working("tuned", seed=seed, threads=threads) as run:
+    with screen.working("tuned", seed=seed, threads=threads, device=device) as run:
         dataset, report = read(folder, format)
         say_cleaning(screen, report)
         result = search(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fuserec.cli.screen import Screen
     from fuserec.config import RecommenderConfig
     from fuserec.data.splits import SplitConfig
+    from fuserec.evaluation.audit import AuditConfig
     from fuserec.tuning.list_result import ListTuneResult, Point
 
 
@@ -52,6 +53,7 @@ def tune_on_lists(
     pick: str | None,
     track: Sequence[str] | None,
     format: str,
+    device: str,
     seed: int,
     threads: int | None,
     objective: str,
@@ -59,12 +61,13 @@ def tune_on_lists(
     trials: int | None,
     seconds: float | None,
     study: Path | None,
+    audit: AuditConfig,
 ) -> None:
     """Search, print, and write the configuration, or one a point of a front."""
     from fuserec.data.readers import read
     from fuserec.tuning.lists import tune_lists
 
-    with screen.working("tuned", seed=seed, threads=threads) as run:
+    with screen.working("tuned", seed=seed, threads=threads, device=device) as run:
         dataset, report = read(folder, format)
         say_cleaning(screen, report)
         found = tune_lists(
@@ -75,6 +78,7 @@ def tune_on_lists(
             trials=trials,
             seconds=seconds,
             study=study,
+            audit=audit,
             run=run,
         )
     found = _untracked(found, start)

@@ -97,7 +97,14 @@ def snapshot(repository: str, revision: str | None) -> Path:
             snapshot_download(repository, revision=revision, local_files_only=True, ignore_patterns=_IGNORED)
         )
     except _faults():
-        endpoint = _reachable_endpoint()
+        try:
+            endpoint = _reachable_endpoint()
+        except WeightsError as fault:
+            raise WeightsError(
+                f"the model {repository!r} is not on this machine: {fault}; name a folder that holds it, or "
+                "'minilm' after `fuserec models install minilm`, or set HF_ENDPOINT to a hub in reach, or HF_HOME to a "
+                "cache with it"
+            ) from fault
     try:
         found = snapshot_download(
             repository, revision=revision, endpoint=endpoint, ignore_patterns=_IGNORED, etag_timeout=_PROBE_S

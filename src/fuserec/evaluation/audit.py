@@ -251,6 +251,11 @@ class Audit:
             worth[target[known]] = 0.0
             np.add.at(worth, target[known], values[known])
             return worth
+        if name == "value" and name not in self.dataset.item_table.columns:
+            raise ConfigError(
+                "worth = value: `value` became the weight of an interaction; keep what it measures in a column of its "
+                "own too, such as `seconds`, and name that one"
+            )
         own = require_column(self.dataset.item_table, name, "worth", "interactions and items")
         found = _numbers(self.dataset.item_table[own], name)
         return np.asarray(found[self.test.items])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from fuserec.evaluation.measures import measured
 from fuserec.evaluation.results import Comparison, Segment
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from fuserec.fusion.base import Fusion
     from fuserec.run import RunOptions
     from fuserec.scorers.base import Scorer
+
+Narrow = dict[str, npt.NDArray[np.float32]]
+"""Values per query (n,) by the name of their metric, kept for tests alone."""
 
 EVERYBODY = ""
 """Stands for "all queries" where the name of a segment is asked for."""
@@ -97,7 +101,7 @@ def by_segment(outcome: Outcome, yardstick: Yardstick, everybody: Columns) -> di
 
 def estimates(
     outcome: Outcome, yardstick: Yardstick
-) -> tuple[dict[str, Estimate], dict[str, Segment], Columns, Columns]:
+) -> tuple[dict[str, Estimate], dict[str, Segment], Columns, Narrow]:
     """Return every metric with its interval, the segments, and the values per query: of accuracy, of whole lists.
 
     Those of lists are float32: 4 bytes · queries · metrics, some 60 at three cuts.

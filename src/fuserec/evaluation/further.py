@@ -17,18 +17,20 @@ from fuserec.evaluation.statistics import permuted_differences
 from fuserec.metrics import definition
 
 if TYPE_CHECKING:
-    from fuserec.evaluation.yardstick import Columns
+    import numpy.typing as npt
 
 
-def further(results: EvaluationResults, columns: Mapping[str, Columns]) -> list[Comparison]:
+def further(
+    results: EvaluationResults, columns: Mapping[str, Mapping[str, npt.ArrayLike]]
+) -> list[Comparison]:
     """Return the paired differences from the leading model of every metric but the one that decides.
 
     Parameters
     ----------
     results : EvaluationResults
         For which model leads, by which metric.
-    columns : mapping of Columns
-        Values per query (n,) of every model, by metric.
+    columns : mapping of mapping of float (n,)
+        Values per query of every model, by metric.
     """
     lead = wording.leading(results)
     if lead is None or lead not in columns:

@@ -20,7 +20,7 @@ from fuserec.evaluation.contenders import Choice, Entry, LineUp, Trial, assemble
 from fuserec.evaluation.curves import Plotter
 from fuserec.evaluation.examples import examples
 from fuserec.evaluation.explanations import explanations
-from fuserec.evaluation.figures import RatingErrors, comparisons, corrected, estimates, ratings_of
+from fuserec.evaluation.figures import Narrow, RatingErrors, comparisons, corrected, estimates, ratings_of
 from fuserec.evaluation.folds import folded
 from fuserec.evaluation.following import tell, tracked_evaluation
 from fuserec.evaluation.further import further
@@ -35,6 +35,8 @@ from fuserec.evaluation.stability import stability
 from fuserec.evaluation.yardstick import Columns, Yardstick, deciding
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from fuserec.config import RecommenderConfig
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Split
@@ -159,7 +161,7 @@ class _Figures:
 
     models: dict[str, ModelResult]
     columns: dict[str, Columns]
-    lists: dict[str, Columns]
+    lists: dict[str, Narrow]
     ratings: dict[str, RatingErrors]
 
 
@@ -206,7 +208,9 @@ class _Evaluating:
             notes=[*warned, *provenance.notes(held, dataset), *line_up.notes],
             queries=kept(yardstick, figures.columns, figures.ratings, primary, user_ids=asked.user_ids),
         )
-        by_query = {name: figures.columns[name] | figures.lists[name] for name in figures.models}
+        by_query: dict[str, dict[str, npt.ArrayLike]] = {
+            name: {**figures.columns[name], **figures.lists[name]} for name in figures.models
+        }
         return results.model_copy(update={"further": further(results, by_query)})
 
     def _figures(
@@ -260,7 +264,7 @@ def _with(
 
 def _result(
     name: str, outcome: Outcome, line_up: LineUp, yardstick: Yardstick, ratings: RatingErrors | None
-) -> tuple[ModelResult, Columns, Columns]:
+) -> tuple[ModelResult, Columns, Narrow]:
     """Return one model's figures, and its values per query: of accuracy, of whole lists."""
     metrics, segments, columns, lists = estimates(outcome, yardstick)
     if ratings is not None:

@@ -19,7 +19,7 @@ from fuserec.encoders.word_config import FastTextConfig, LstmConfig
 from fuserec.encoders.word_training import train_words
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, training
+from fuserec.neural.device import lowered, training
 from fuserec.neural.training import Plan, train
 
 if TYPE_CHECKING:
@@ -218,8 +218,8 @@ def train_lstm(
     words, table = _start(texts, config, runs, run)
     corpus = _corpus(texts, untagged, _learnable(tags, config), words, config)
     seed = int(run.rng(NAME).integers(2**31))
-    with training(seed, run.threads):
-        model = TextLstm(torch.from_numpy(table), config, corpus.tags.shape[1]).to(device_of(run))
+    with training(seed, run, f"the encoder {NAME}", lowered(config, "batch_size", "max_length")) as device:
+        model = TextLstm(torch.from_numpy(table), config, corpus.tags.shape[1]).to(device)
         task = LstmTask(model, corpus, config, seed)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = key_of(made_from=made_from, config=config.model_dump(mode="json"), seed=run.seed)

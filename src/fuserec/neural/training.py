@@ -15,6 +15,7 @@ from torch import nn
 
 from fuserec.errors import ConfigError
 from fuserec.neural.checkpoints import Checkpoint
+from fuserec.neural.device import wait
 from fuserec.neural.stops import Stop, held_back
 from fuserec.run import CancelledError
 
@@ -28,10 +29,6 @@ SAVE_EVERY_S = 60.0
 
 TRIAL_STEPS = 20
 """Steps after which the rest is planned by the clock, where there is a deadline."""
-
-TIMED_STEPS = 4
-"""Steps that are timed to tell how long an epoch takes."""
-
 
 SURE = 2.0
 """Standard errors of the paired difference by which an epoch has to fall behind to count as worse."""
@@ -128,27 +125,13 @@ def train(task: Task, plan: Plan, run: RunOptions, checkpoint: Checkpoint) -> Pr
     return loop.at
 
 
-def epoch_seconds(task: Task) -> float:
-    """Return how long an epoch takes, from a few steps; the model of the task is spoilt by them."""
-    batches = task.batches(0)
-    optimizer = torch.optim.AdamW(task.model.parameters(), fused=True)
-    timed = batches[: TIMED_STEPS + 1]
-    began = time.perf_counter()
-    for step, batch in enumerate(timed):
-        if step == 1:  # the first one also loads and allocates
-            began = time.perf_counter()
-        optimizer.zero_grad(set_to_none=True)
-        task.loss(batch).backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    return (time.perf_counter() - began) / max(1, len(timed) - 1) * len(batches)
-
-
 class _Loop:
     """The state of one training."""
 
     def __init__(self, task: Task, plan: Plan, run: RunOptions, checkpoint: Checkpoint) -> None:
         self.task, self.plan, self.run, self.checkpoint = task, plan, run, checkpoint
         self.at = Progress()
+        self.device = next(task.model.parameters()).device
         self.optimizer = _optimizer(task.model, plan)
         self.best: dict[str, torch.Tensor] = {}
         self.best_cases: np.ndarray | None = None
@@ -202,12 +185,14 @@ class _Loop:
         """Shorten the schedule so that it ends before the deadline, once it is known how long a step takes."""
         if self.run.deadline is None:
             return
-        now = time.monotonic()
         if self.began is None:
-            self.began = (now, self.at.step)
+            wait(self.device)
+            self.began = (time.monotonic(), self.at.step)
         since, first = self.began
         taken = self.at.step - first
         if taken and taken % TRIAL_STEPS == 0:
+            wait(self.device)
+            now = time.monotonic()
             left = 0.95 * (self.run.deadline - now)
             self.at.total = min(self.at.total, self.at.step + max(0, int(left / ((now - since) / taken))))
 
@@ -261,8 +246,8 @@ class _Loop:
         if self.best_cases is not None:
             tensors["cases"] = torch.from_numpy(self.best_cases)
         tensors["random"] = torch.random.get_rng_state()
-        if torch.cuda.is_available():
-            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         self.checkpoint.save(tensors, vars(self.at))
 
     def resume(self) -> None:
@@ -284,8 +269,8 @@ class _Loop:
             states.setdefault(int(index), {})[field_] = value
         self.optimizer.load_state_dict({**whole, "state": states})
         torch.random.set_rng_state(tensors["random"])
-        if "random.cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random.cuda"])
+        if "random.cuda" in tensors and self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         log.info("%s: goes on in epoch %d of %d", self.plan.name, self.at.epoch + 1, self.plan.epochs)
 
 

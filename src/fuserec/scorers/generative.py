@@ -75,10 +75,10 @@ class Generative(OrderedScorer):
     ) -> tuple[Self | None, str]:
         """Return the scorer with the epochs that the time allows; a few steps are timed."""
         require("the scorer generative")
-        from fuserec.neural.generative.fit import seconds_per_epoch
+        from fuserec.neural.generative.fit import epoch_time
 
         config, limit = self.config, time.monotonic() + seconds
-        each = seconds_per_epoch(config, train, features, run)
+        each = epoch_time(config, train, features, run)
         epochs = min(config.epochs, int(SAFE * (limit - time.monotonic()) / max(each, 1e-9)))
         if epochs < min(FEWEST_EPOCHS, config.epochs):
             return None, f"{seconds:.0f} s are too little for {FEWEST_EPOCHS} epochs of about {each:.1f} s"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal, NoReturn, Self
 
 from fuserec.errors import ConfigError, RequestError, nearest
-from fuserec.metrics import DEFINITIONS, name_and_k
+from fuserec.metrics import DEFINITIONS, base_name, name_and_k
 
 MAX_LENGTH = 2_000
 MAX_DEPTH = 20
@@ -174,7 +174,7 @@ def _check_aim(aim: Linear, text: str) -> None:
     if not aim.factors:
         raise ConfigError(f"objective {_cut(text)!r}: {aim} names no metric: there is nothing to raise")
     for metric, own in aim.factors:
-        if own > 0 and DEFINITIONS[name_and_k(metric)[0]].better == "lower":
+        if own > 0 and DEFINITIONS[base_name(metric)].better == "lower":
             raise ConfigError(
                 f"objective {_cut(text)!r}: every sum is raised, and of {metric} less is better: "
                 f"write - {metric}, or a limit such as `subject to {metric} <= 0.5`"
@@ -322,14 +322,17 @@ class _Parser:
 
     def _metric(self, token: Token) -> str:
         """Return the name of a metric, or refuse what is none."""
-        text = token.text.lower()
+        head, mark, column = token.text.partition(":")
+        text = f"{head.lower()}{mark}{column}"  # a column is named as the data name it
         try:
-            name, _ = name_and_k(text)
+            name_and_k(text)
         except RequestError as error:
             self._fail(token.place, str(error))
+        name = base_name(text)
         if name not in DEFINITIONS:
             self._fail(
                 token.place,
-                f"no metric {name!r}{nearest(name, DEFINITIONS)} (known: {', '.join(DEFINITIONS)}, most with @k)",
+                f"no metric {name!r}{nearest(name, DEFINITIONS)} (known: {', '.join(DEFINITIONS)}, most with @k, those "
+                "of groups with :COLUMN before it)",
             )
         return text

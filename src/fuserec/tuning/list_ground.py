@@ -15,13 +15,15 @@ import numpy as np
 from fuserec.control.board import Board
 from fuserec.control.items import Items
 from fuserec.control.lists import DialPool, Maker, draws_of
-from fuserec.errors import ConfigError, nearest
+from fuserec.errors import ConfigError
+from fuserec.evaluation.audit import Audit, AuditConfig
 from fuserec.evaluation.figures import accuracy
+from fuserec.evaluation.groups import user_groups
 from fuserec.evaluation.measures import MEASURES
 from fuserec.evaluation.ranking_pass import Outcome, moved_ranks
 from fuserec.evaluation.yardstick import Yardstick
 from fuserec.fusion import fusion_of
-from fuserec.metrics import name_and_k
+from fuserec.metrics import base_name, name_and_k
 from fuserec.numerics.hashing import reseed
 from fuserec.numerics.ranks import tied_ranks
 from fuserec.numerics.topk import top_k
@@ -32,6 +34,7 @@ from fuserec.rerank.learning import taught_chain
 if TYPE_CHECKING:
     from fuserec.config import RecommenderConfig
     from fuserec.control.controls import Controls
+    from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Holdout
     from fuserec.evaluation.measures import Measured
     from fuserec.fusion.base import Fusion
@@ -43,6 +46,24 @@ Figures = dict[str, float]
 
 PLAIN_K = 10
 """Length of the lists where no metric names a k."""
+
+BY_GROUP = ("group_gap", "group_ratio", "group_worst", "group_gap_p", "group_information")
+"""Metrics of groups of users: their column is one of users."""
+
+CHANCE, FEWEST_PERMUTATIONS = ("_p", "_null"), 19
+"""Names of what permutations tell; where no metric asks for it, a trial makes few of them."""
+
+
+def group_column(metric: str) -> str | None:
+    """Return the column of users that a metric's groups are of.
+
+    Examples
+    --------
+    >>> group_column("group_worst:gender@10"), group_column("ndcg@10")
+    ('gender', None)
+    """
+    name, _, column = name_and_k(metric)[0].partition(":")
+    return column or None if base_name(metric) in BY_GROUP and name else None
 
 
 @dataclass(frozen=True)
@@ -78,6 +99,16 @@ class Half:
     tied: np.ndarray
 
 
+def _why(metric: str) -> str:
+    """Return what a metric that could not be measured may lack."""
+    name, _, column = name_and_k(metric)[0].partition(":")
+    if name in BY_GROUP and not column:
+        return f": name a column of users, such as {name}:gender@10"
+    if name.startswith("flagged"):
+        return ": say what is flagged, with `flagged` or `flagged_words` of the audit (--audit FILE)"
+    return " of these data: they lack what it is made of"
+
+
 @dataclass
 class ListGround:
     """Where lists are judged.
@@ -93,6 +124,10 @@ class ListGround:
     metrics : tuple of str
         What has to be measured.
     run : RunOptions
+    audit : AuditConfig
+        Flagged content, protected users, providers; groups are the columns that metrics name.
+    dataset : Dataset, optional
+        All of the data, where the audit asks for what held-out events were worth.
     """
 
     ground: Ground
@@ -101,6 +136,9 @@ class ListGround:
     parts: Mapping[str, Scorer]
     metrics: tuple[str, ...]
     run: RunOptions
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    dataset: Dataset | None = None
+    _audits: dict[int, Audit] = field(default_factory=dict)
     _made: dict[str, tuple[Chain, tuple[Half, Half]]] = field(default_factory=dict)
     _fitted: dict[str, Scorer] = field(default_factory=dict)
     _families: tuple[Callable[[Outcome, Yardstick], Measured], ...] | None = None
@@ -130,12 +168,29 @@ class ListGround:
         counts = np.minimum(shown.counts, width).astype(np.int32)
         tied = np.where(ranks == own.ranks, own.tied, 1)
         outcome = Outcome(ranks, own.answered, own.candidates, shown.items[:, :width], counts, 0.0, tied)
-        yardstick = Yardstick(own.held, self.ground.held.train, self.ks, self.ground.features, self.run)
+        train, audit = self.ground.held.train, self._audit(half, own.held)
+        yardstick = Yardstick(own.held, train, self.ks, self.ground.features, self.run, audit)
         columns = accuracy(outcome, yardstick)
         found = {name: float(np.nanmean(columns[name])) for name in self.metrics if name in columns}
         return found | self._of_lists(
             outcome, yardstick, [name for name in self.metrics if name not in columns]
         )
+
+    def _audit(self, half: int, held: Holdout) -> Audit:
+        """Return what is asked beside accuracy of one half, made once."""
+        if half not in self._audits:
+            columns = tuple(dict.fromkeys(filter(None, map(group_column, self.metrics))))
+            config = self.audit.model_copy(update={"groups": columns})
+            if not any(
+                metric.partition("@")[0].partition(":")[0].endswith(CHANCE) for metric in self.metrics
+            ):
+                config = config.model_copy(update={"permutations": FEWEST_PERMUTATIONS})
+            train = held.train
+            groups = user_groups(
+                train.user_table, held.queries.users, columns, config.max_groups, config.smallest_group
+            )
+            self._audits[half] = Audit(config, self.dataset or train, held, train, groups)
+        return self._audits[half]
 
     def _of_lists(self, outcome: Outcome, yardstick: Yardstick, names: list[str]) -> Figures:
         """Return metrics over lists; families of measures that have none of them are asked once only."""
@@ -156,8 +211,7 @@ class ListGround:
         missing = [name for name in names if name not in found]
         if missing:
             raise ConfigError(
-                f"objective: {missing[0]} cannot be measured on the validation lists of these data"
-                f"{nearest(missing[0], found)}"
+                f"objective: {missing[0]} cannot be measured on the validation lists{_why(missing[0])}"
             )
         self._families = tuple(useful)
         return found

@@ -12,6 +12,7 @@ from fuserec.config import RecommenderConfig, create_parts, default_parts
 from fuserec.control.controls import ACTING, Controls
 from fuserec.data.splits import SplitConfig
 from fuserec.errors import ConfigError, nearest
+from fuserec.evaluation.audit import AuditConfig
 from fuserec.fusion.config import FusionConfig
 from fuserec.rerank import RERANKERS
 from fuserec.run import CancelledError, RunOptions
@@ -60,6 +61,7 @@ def tune_lists(
     seconds: float | None = None,
     study: Path | str | None = None,
     queries: int = 10_000,
+    audit: AuditConfig | None = None,
     run: RunOptions | None = None,
 ) -> ListTuneResult:
     """Search how lists are made of scores: strengths of rerankers, dials of the operator, the form of the fusion.
@@ -84,6 +86,9 @@ def tune_lists(
         Those that the study holds already included; 60 where no time is given either.
     queries : int
         Validation queries, of both halves together.
+    audit : AuditConfig, optional
+        What is flagged, who is protected, and the other settings of metrics beside accuracy. Groups of users are those
+        that the objective names, as in ``group_worst:gender@10``.
 
     Raises
     ------
@@ -109,9 +114,10 @@ def tune_lists(
         ground = Ground.prepare(dataset, config.features, split, Objective(), queries, following)
         data = f"{dataset.info.name} {dataset.fingerprint}"
         where = {"dataset": data, "split": split.model_dump(), "seed": run.seed}
-        lists = _ground(dataset, ground, config, axes, formula.metrics, following)
+        asked = audit or AuditConfig()
+        lists = _ground(dataset, ground, config, axes, formula.metrics, asked, following)
         opened = open_study(
-            kept, STUDY, where | _told(config, formula, axes, ground), path, goals=len(formula.aims)
+            kept, STUDY, where | _told(config, formula, axes, ground, asked), path, goals=len(formula.aims)
         )
         search = _search(config, axes, lists, opened, formula, following)
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -119,9 +125,12 @@ def tune_lists(
         return _Outcome(config, formula, axes, lists, search, where, path, stopped).result()
 
 
-def _told(config: RecommenderConfig, formula: Formula, axes: _Axes, ground: Ground) -> dict[str, Any]:
+def _told(
+    config: RecommenderConfig, formula: Formula, axes: _Axes, ground: Ground, audit: AuditConfig
+) -> dict[str, Any]:
     """Return what has to be alike, beside data and split, for a study to be gone on with."""
-    return {
+    asked = audit.model_dump(mode="json", exclude_defaults=True)
+    return ({"audit": asked} if asked else {}) | {
         "objective": str(formula),
         "queries": len(ground.held),
         "configuration": config.model_dump(mode="json", exclude={"tune", "tracking"}),
@@ -135,6 +144,7 @@ def _ground(
     config: RecommenderConfig,
     axes: _Axes,
     metrics: tuple[str, ...],
+    audit: AuditConfig,
     run: RunOptions,
 ) -> ListGround:
     """Return where lists are judged: all parts that can take the catalogue, and every reranker that may act."""
@@ -143,7 +153,8 @@ def _ground(
         for name, part in create_parts(config.parts).items()
         if part.capabilities.max_items is None or dataset.n_items <= part.capabilities.max_items
     }
-    return ListGround(ground, config, axes.chain_config(config).chain(), parts, metrics, run)
+    chain = axes.chain_config(config).chain()
+    return ListGround(ground, config, chain, parts, metrics, run, audit, dataset)
 
 
 def _search(

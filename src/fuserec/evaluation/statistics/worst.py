@@ -76,8 +76,9 @@ def worst_difference(
         values, group, np.nanargmin(means, axis=1), rng, within, n_resamples, level ** (1 / told.size)
     )
     low, high = (low, high) if seen is None else (min(low, seen[0]), max(high, seen[1]))
-    ours, theirs = values.T
-    p = paired_worst_p(ours, theirs, group, n_groups, rng=permuting, n_permutations=n_permutations)
+    p = paired_worst_p(
+        values[:, 0], values[:, 1], group, n_groups, rng=permuting, n_permutations=n_permutations
+    )
     return Difference(value, low, high, p, group.size)
 
 

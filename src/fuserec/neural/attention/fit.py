@@ -11,7 +11,7 @@ from fuserec.errors import DataError
 from fuserec.neural.attention.likeness import NAME, Content, contents_of, likeness, taken_by
 from fuserec.neural.attention.model import AttentionPlan, AttentionTask, HistoryAttentionModel
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, training
+from fuserec.neural.device import device_of, lowered, training
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.semantic.examples import Reading, examples_of, held_apart
@@ -45,7 +45,7 @@ def fit_attention(
         Where the loss is no longer a number, or the device is not there.
     """
     contents = contents_of(config, features)
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         task, basis = prepared(config, data, features, contents, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -60,7 +60,7 @@ def epoch_time(
 ) -> float:
     """Return how many seconds an epoch would take."""
     contents = contents_of(config, features)
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         return seconds_per_epoch(prepared(config, data, features, contents, run)[0])
 
 

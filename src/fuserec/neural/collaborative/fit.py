@@ -11,7 +11,7 @@ from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.collaborative.model import NeuralCFModel
 from fuserec.neural.collaborative.task import NCFPlan, Rated, RatedTask, TakenTask
-from fuserec.neural.device import device_of, training
+from fuserec.neural.device import device_of, lowered, training
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.semantic.examples import Reading, examples_of, held_apart, words_before
@@ -51,7 +51,7 @@ def fit_ncf(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "negatives")):
         task, basis = prepared(config, data, features, rated, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -63,7 +63,7 @@ def epoch_time(
     config: NeuralCFConfig, data: Dataset, features: ItemFeatures, rated: Rated | None, run: RunOptions
 ) -> float:
     """Return how many seconds an epoch would take."""
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "negatives")):
         return seconds_per_epoch(prepared(config, data, features, rated, run)[0])
 
 

@@ -12,17 +12,18 @@ from fuserec.encoders.codes import SemanticIds, codebook_size
 from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training
 from fuserec.neural.generative.fitted import FittedGenerative
 from fuserec.neural.generative.model import Branches, CodedItems, Decoder, Generator, node_counts
 from fuserec.neural.generative.task import NextId
 from fuserec.neural.generative.trie import Trie
 from fuserec.neural.items import Ids, Items, Sum, Text
+from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.sequence.config import START
 from fuserec.neural.sequence.fit import histories_of, keep_some
 from fuserec.neural.sequence.model import SequenceModel
 from fuserec.neural.text_basis import TextBasis
-from fuserec.neural.training import Plan, epoch_seconds, train
+from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
 from fuserec.numerics.linear_map import leading_directions
 
@@ -80,7 +81,7 @@ def fit_generative(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         ready, task = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -88,12 +89,10 @@ def fit_generative(
         return ready.kept()
 
 
-def seconds_per_epoch(
-    config: GenerativeConfig, data: Dataset, features: ItemFeatures, run: RunOptions
-) -> float:
+def epoch_time(config: GenerativeConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
     """Return how long an epoch would take, from a few steps of a generator that is thrown away."""
-    with training(_seed(run), run.threads):
-        return epoch_seconds(prepared(config, data, features, run)[1])
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
+        return seconds_per_epoch(prepared(config, data, features, run)[1])
 
 
 def _short(name: str) -> str:

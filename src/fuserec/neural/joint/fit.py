@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +10,14 @@ import torch
 
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training
 from fuserec.neural.joint.config import HEADS
 from fuserec.neural.joint.fitted import FittedJoint, Ratings
 from fuserec.neural.joint.losses import ascending
 from fuserec.neural.joint.model import JointModel, Shape, Tower
 from fuserec.neural.joint.pairs import Histories, impression_pairs, interaction_pairs, kept_apart
 from fuserec.neural.joint.task import JointTask, Material
+from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.semantic.examples import words_before
 from fuserec.neural.semantic.fitted import told_by
 from fuserec.neural.sequence.config import START
@@ -35,9 +35,6 @@ log = logging.getLogger("fuserec")
 
 NAME = "joint"
 
-TRIAL_STEPS = 4
-"""Steps that are timed to tell how long an epoch takes."""
-
 MOST_LEVELS = 20
 """Ratings with more levels are no levels but numbers."""
 
@@ -52,7 +49,7 @@ def fit_joint(config: JointConfig, data: Dataset, features: ItemFeatures, run: R
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "negatives")):
         task, basis = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -60,21 +57,10 @@ def fit_joint(config: JointConfig, data: Dataset, features: ItemFeatures, run: R
         return kept(task, basis)
 
 
-def seconds_per_epoch(config: JointConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
+def epoch_time(config: JointConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
     """Return how long an epoch would take, from a few steps of a model that is thrown away."""
-    with training(_seed(run), run.threads):
-        task, _ = prepared(config, data, features, run)
-        batches = task.batches(0)
-        optimizer = torch.optim.AdamW(task.model.parameters(), fused=True)
-        timed = batches[: TRIAL_STEPS + 1]
-        began = time.perf_counter()
-        for step, batch in enumerate(timed):
-            if step == 1:  # the first one also loads and allocates
-                began = time.perf_counter()
-            optimizer.zero_grad(set_to_none=True)
-            task.loss(batch).backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-        return (time.perf_counter() - began) / max(1, len(timed) - 1) * len(batches)
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "negatives")):
+        return seconds_per_epoch(prepared(config, data, features, run)[0])
 
 
 def _seed(run: RunOptions) -> int:

@@ -51,6 +51,12 @@ class AdaptConfig(Settings):
         "decayed mean of the vectors of recent items. titles: one text of the recent items' titles, newest first.",
     )
     tuning: TuningConfig = Field(default=TuningConfig(), description="Which weights are trained.")
+    revision: str | None = Field(
+        default=None, description="Revision of the base on the model hub; left out: the latest."
+    )
+    pooling: Literal["auto", "mean", "cls", "last"] = Field(
+        default="auto", description="How tokens become one vector; auto: what suits the model."
+    )
     text: TextConfig = Field(default=TextConfig(), description="Which columns of an item are read.")
     epochs: int = Field(default=3, ge=1, le=1000, description="Passes over the examples, at most.")
     max_pairs: int | None = Field(

@@ -200,21 +200,6 @@ def pooled(hidden: torch.Tensor, mask: torch.Tensor, pooling: Pooling) -> torch.
     return (hidden * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
 
 
-@contextlib.contextmanager
-def enough_memory(lower: str) -> Iterator[None]:
-    """Turn a GPU that is out of memory into one line that says what to lower.
-
-    Parameters
-    ----------
-    lower : str
-        For example ``"batch_size (128) or max_length (64)"``.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise ConfigError(f"the GPU has too little memory for this training: lower {lower}") from None
-
-
 def by_length(lengths: Sequence[int], budget: int) -> Iterator[np.ndarray]:
     """Yield positions of texts of like length, the longest first; a padded batch fits the budget of tokens."""
     sizes = np.asarray(lengths, dtype=np.int64)

@@ -106,6 +106,8 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
             blocks[place] = Adapter(block, backbone.dim, config.adapter_dim).to(backbone.device)
     elif config.method in ("lora", "adalora", "prefix", "soft_prompt"):
         backbone.model = _with_peft(backbone, config, steps)
+    if config.method in ("prefix", "soft_prompt"):
+        backbone.max_length = _left_to_read(backbone, config.virtual_tokens)
     if config.method == "adalora":
         warm, last = _phases(steps)
         every, total = max(1, steps // 50), max(steps, warm + last + 2)
@@ -147,6 +149,25 @@ def _with_peft(backbone: Backbone, config: TuningConfig, steps: int) -> nn.Modul
     except ValueError as fault:
         raise ConfigError(f"tuning = {config.method}: {fault}") from None
     return made
+
+
+def _left_to_read(backbone: Backbone, virtual: int) -> int:
+    """Return how many tokens of a text can still be read: words put before it take positions of their own.
+
+    Raises
+    ------
+    ConfigError
+        Where they take all of them.
+    """
+    places = int(getattr(backbone.model.config, "max_position_embeddings", 0) or 0)
+    if not places:
+        return backbone.max_length
+    if virtual >= places:
+        raise ConfigError(
+            f"virtual_tokens = {virtual}: this language model has {places} positions and none is left for the text: "
+            f"name at most {places // 2}"
+        )
+    return min(backbone.max_length, places - virtual)
 
 
 def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -> Any:
@@ -195,7 +216,10 @@ def _is_map(part: nn.Module) -> bool:
 def _words_of(model: nn.Module) -> str:
     """Return the name of the module that looks word vectors up; T5 holds them twice and reads by the second."""
     words = model.get_input_embeddings().weight  # type: ignore[operator]
-    return [name for name, part in model.named_modules() if getattr(part, "weight", None) is words][-1]
+    found: list[str] = [
+        name for name, part in model.named_modules() if getattr(part, "weight", None) is words
+    ]
+    return found[-1]
 
 
 def _phases(steps: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import torch
 
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, training
+from fuserec.neural.device import device_of, lowered, training
 from fuserec.neural.meta.model import MetaModel, MetaPlan, MetaTask
 from fuserec.neural.negatives import Negatives
 from fuserec.neural.pacing import seconds_per_epoch
@@ -42,7 +42,7 @@ def fit_meta(config: MetaLearnedConfig, data: Dataset, features: ItemFeatures, r
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         task, basis = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, 0.0, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -52,7 +52,7 @@ def fit_meta(config: MetaLearnedConfig, data: Dataset, features: ItemFeatures, r
 
 def epoch_time(config: MetaLearnedConfig, data: Dataset, features: ItemFeatures, run: RunOptions) -> float:
     """Return how many seconds an epoch would take."""
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         return seconds_per_epoch(prepared(config, data, features, run)[0])
 
 

@@ -10,13 +10,14 @@ import torch
 
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training
+from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.semantic.examples import Examples, Reading, examples_of, held_apart, words_before
 from fuserec.neural.semantic.fitted import FittedTowers, told_by
 from fuserec.neural.semantic.model import SemanticTask, TowerPlan, Towers
 from fuserec.neural.sequence.config import START
 from fuserec.neural.text_basis import TextBasis
-from fuserec.neural.training import Plan, epoch_seconds, train
+from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import normal_rows, reseed
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def fit_semantic(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "embedding_dim")):
         task, basis = prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -56,12 +57,12 @@ def reading_of(config: SemanticSoftmaxConfig) -> Reading:
     return Reading(config.context, config.decay, power, config.max_length)
 
 
-def seconds_per_epoch(
+def epoch_time(
     config: SemanticSoftmaxConfig, data: Dataset, features: ItemFeatures, run: RunOptions
 ) -> float:
     """Return how long an epoch would take, from a few steps of towers that are thrown away."""
-    with training(_seed(run), run.threads):
-        return epoch_seconds(prepared(config, data, features, run)[0])
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "embedding_dim")):
+        return seconds_per_epoch(prepared(config, data, features, run)[0])
 
 
 def _seed(run: RunOptions) -> int:

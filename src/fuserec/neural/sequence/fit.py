@@ -12,7 +12,7 @@ import torch
 from fuserec.errors import DataError
 from fuserec.neural.architectures import body
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training, wait
 from fuserec.neural.items import Items, ItemVectors, items_of
 from fuserec.neural.sequence.config import START, SequenceConfig
 from fuserec.neural.sequence.fitted import FittedSequence
@@ -67,7 +67,7 @@ def fit_sequence(
     ConfigError
         Where the loss is no longer a number, or the device is not there.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")):
         ready = _prepared(config, data, features, run)
         plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, config.patience)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
@@ -79,7 +79,7 @@ def seconds_per_epoch(
     config: SequenceConfig, data: Dataset, features: ItemFeatures, run: RunOptions
 ) -> float:
     """Return how long an epoch would take, from a few steps of a model that is thrown away."""
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, lowered(config, "batch_size", "max_length")) as device:
         ready = _prepared(config, data, features, run)
         batches = ready.task.batches(0)
         sizes = np.array([batch.inputs.size for batch in batches])
@@ -91,6 +91,7 @@ def seconds_per_epoch(
             optimizer.zero_grad(set_to_none=True)
             ready.task.loss(batch).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            wait(device)
             if step or len(batches) == 1:  # the first one also loads and allocates
                 spent, done = spent + time.perf_counter() - began, done + int(sizes[step])
         return spent * float(sizes.sum()) / max(1, done)
@@ -132,7 +133,7 @@ def _prepared(config: SequenceConfig, data: Dataset, features: ItemFeatures, run
         known = known | heard
     device = device_of(run)
     model = untrained(config, items).to(device)
-    model.spread()
+    model.spread(device)
     task = NextItem(
         model,
         histories,

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from fuserec.neural.device import gpus_of
 from fuserec.neural.items import Items
 
 
@@ -32,9 +33,15 @@ class SequenceModel(nn.Module):
         self.scale = math.sqrt(dim)
         self.mask = nn.Parameter(torch.randn(dim) * 0.02) if masked else None
 
-    def spread(self) -> None:
-        """Share the body's work among all GPUs, where there are several and the model is on one."""
-        if self.items_device.type == "cuda" and torch.cuda.device_count() > 1:
+    def spread(self, device: torch.device) -> None:
+        """Share the body's work among all GPUs, where there are several and none of them was chosen by its number.
+
+        Parameters
+        ----------
+        device : torch.device
+            As it was asked for, with the model on it.
+        """
+        if len(gpus_of(device)) > 1:
             vars(self)["_spread"] = nn.DataParallel(self.body)  # not a module of its own: no weights twice
 
     @property

@@ -18,14 +18,14 @@ from fuserec.encoders.text import item_text
 from fuserec.encoders.tuned import Seen, seen_by
 from fuserec.errors import ConfigError, DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, training
 from fuserec.neural.language.adapt.continual import Periods, ReplayTask
 from fuserec.neural.language.adapt.examples import examples_of, held_apart, labelled
 from fuserec.neural.language.adapt.folder import new_folder, write_folder
 from fuserec.neural.language.adapt.forward import unit_vectors
 from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask
 from fuserec.neural.language.augmentation import Augmentation, augmentation_of
-from fuserec.neural.language.backbone import enough_memory, open_backbone
+from fuserec.neural.language.backbone import open_backbone
 from fuserec.neural.language.tuning import merged, sizes, tune
 from fuserec.neural.training import Plan, train
 
@@ -128,22 +128,28 @@ def adapt(
     Raises
     ------
     ConfigError
-        Where the method does not suit the model, or the loss is no longer a number.
+        Where the method does not suit the model, the loss is no longer a number, or the device is not there or too
+        small.
     DataError
         Where there is nothing to learn from.
     WeightsError
         Where the base cannot be read.
     """
+    device_of(run)  # refused before a model is fetched and data are read
     ground = ground_of(data, config.text, run, split)
-    folder = located(base, None, run)
+    folder = located(base, config.revision, run)
     seed = int(run.rng(NAME).integers(2**31))
-    with training(seed, run.threads):
-        backbone = open_backbone(base, run).to(device_of(run))
+    with training(seed, run, NAME, lowered(config, "batch_size", "max_length")) as device:
+        backbone = open_backbone(base, run, revision=config.revision, pooling=config.pooling).to(device)
         fast = fast_type(backbone.device)
         probe = Probe.of(ground.train, ground.texts, run.rng("similarity"))
         before = probe.cosines(lambda texts: _encoded(backbone, texts, fast))
         facts: dict[str, Any] = {
-            "base": {"name": Path(base).name, "content_hash": convert.weights_hash(folder)},
+            "base": {
+                "name": Path(base).name,
+                "content_hash": convert.weights_hash(folder),
+                "pooling": backbone.pooling,
+            },
             "config": config.model_dump(mode="json"),
             "seed": run.seed,
         }
@@ -189,8 +195,7 @@ def trained(
         NAME, config.epochs, config.rate, config.regularization, config.patience, warmup=0.1, clip=1.0
     )
     name = "" if run.checkpoints is None else key_of(**key)
-    with enough_memory(f"batch_size ({config.batch_size}) or max_length ({config.max_length})"):
-        at = train(made, plan, run, Checkpoint(run.checkpoints, NAME, name))
+    at = train(made, plan, run, Checkpoint(run.checkpoints, NAME, name))
     merged(backbone).eval()
     if isinstance(made, ReplayTask):
         count["continual"] = made.report(before, made.figures(), run)

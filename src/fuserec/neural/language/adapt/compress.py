@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -15,14 +16,14 @@ from fuserec.encoders.sentence import located
 from fuserec.encoders.tuned import read_tuning, seen_by, write_tuning
 from fuserec.errors import ConfigError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import fast_type, lowered, training
 from fuserec.neural.language.adapt.adaptation import Ground, ground_of, told
 from fuserec.neural.language.adapt.examples import Examples, examples_of, history_texts
 from fuserec.neural.language.adapt.folder import megabytes, new_folder, write_folder
 from fuserec.neural.language.adapt.forward import unit_vectors
 from fuserec.neural.language.adapt.students import PairLesson, ScoresTask, Sparse, VectorsTask
 from fuserec.neural.language.adapt_config import CompressConfig
-from fuserec.neural.language.backbone import enough_memory, open_backbone
+from fuserec.neural.language.backbone import open_backbone
 from fuserec.neural.language.tuning import blocks_of, sizes
 from fuserec.neural.training import Plan, train
 
@@ -85,8 +86,8 @@ def compress(
         raise ConfigError("compress: teaching needs a dataset: name one (--data DIR), or set epochs = 0")
     facts = dict(read_tuning(folder) or _facts_of(model, folder))
     began = time.perf_counter()
-    with training(int(run.rng(NAME).integers(2**31)), run.threads):
-        device = device_of(run)
+    seed = int(run.rng(NAME).integers(2**31))
+    with training(seed, run, NAME, lowered(config, "batch_size", "max_length")) as device:
         teacher = open_backbone(model, run).to(device)
         learner = open_backbone(student or model, run).to(device)
         step, zeros = _cut(learner, config, student)
@@ -97,6 +98,9 @@ def compress(
                 "config": config.model_dump(mode="json"),
                 "step": step,
                 "data": ground.seen.train,
+                "seed": run.seed,
+                "teacher": convert.weights_hash(folder),
+                "student": convert.weights_hash(located(student, None, run)) if student else "",
             }
             step |= _taught(learner, teacher, ground, config, run, scores, zeros, key)
             facts["seen"] = _joined([*(asdict(s) for s in seen_by(folder)), asdict(ground.seen)])
@@ -197,6 +201,8 @@ def _taught(
         parameter.requires_grad_(True)
     if scores is not None:
         lesson = scored_lesson(ground, config, run, scores)
+        # any callable may teach: what it said names it better than a name would
+        key = key | {"scores": hashlib.sha256(lesson.scores.tobytes()).hexdigest()}
         task = ScoresTask(learner, lesson, config, seed, fast, zeros)
         by = "scores of pairs"
     else:
@@ -208,8 +214,7 @@ def _taught(
         by = "vectors"
     plan = Plan(NAME, config.epochs, config.learning_rate, config.regularization, warmup=0.1, clip=1.0)
     name = "" if run.checkpoints is None else key_of(**key)
-    with enough_memory(f"batch_size ({config.batch_size}) or max_length ({config.max_length})"):
-        at = train(task, plan, run, Checkpoint(run.checkpoints, NAME, name))
+    at = train(task, plan, run, Checkpoint(run.checkpoints, NAME, name))
     if zeros is not None:
         zeros.settle()
     return {"taught_by": by, **told(at)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from fuserec.errors import ConfigError, nearest
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def known_heads() -> tuple[str, ...]:
     """Return the names of the heads: those of the files here; nothing is imported."""
-    files = (path.stem for path in Path(__file__).parent.glob("*.py"))
-    return tuple(sorted(name for name in files if name not in ("__init__", "base")))
+    return tuple(sorted(found.name for found in iter_modules(__path__) if found.name != "base"))
 
 
 def head_class(name: str) -> type[Head]:

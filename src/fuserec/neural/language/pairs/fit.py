@@ -7,15 +7,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from fuserec.encoders import convert
 from fuserec.encoders.base import WeightsError
+from fuserec.encoders.sentence import located
 from fuserec.errors import DataError
 from fuserec.neural.checkpoints import Checkpoint, key_of
-from fuserec.neural.device import device_of, fast_type, training
+from fuserec.neural.device import device_of, fast_type, lowered, seed_generators, training
 from fuserec.neural.language.augmentation import augmentation_of
 from fuserec.neural.language.augmentation_config import AugmentationConfig
-from fuserec.neural.language.backbone import Backbone, enough_memory, open_backbone
+from fuserec.neural.language.backbone import Backbone, open_backbone
 from fuserec.neural.language.heads import head_class
 from fuserec.neural.language.heads.base import Labels
 from fuserec.neural.language.pairs.examples import PairSource, held_apart, labelled
@@ -70,7 +71,7 @@ def fit_pairs(
     WeightsError
         Where the language model cannot be read.
     """
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, _lower(config)):
         task = prepared(config, data, features, run, offsets)
         key = "" if run.checkpoints is None else _key(config, data, features, run)
         trained, every = sizes(task.model)
@@ -78,7 +79,7 @@ def fit_pairs(
         _train(task, config, run, key)
 
         def successor(turn: int, pseudo: PseudoPairs) -> PairTask:
-            torch.manual_seed(_seed(run))
+            seed_generators(device_of(run), _seed(run))
             other = prepared(config, data, features, run, offsets, pseudo)
             _train(other, config, run, f"{key}-{turn}")
             return other
@@ -93,9 +94,7 @@ def _train(task: PairTask, config: LanguagePairConfig, run: RunOptions, key: str
     plan = Plan(
         NAME, config.epochs, config.learning_rate, config.regularization, config.patience, rates=rates
     )
-    lower = f"batch_size ({config.batch_size}), user_length or item_length, or tune last_layers"
-    with enough_memory(lower):
-        train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
+    train(task, plan, run, Checkpoint(run.checkpoints, NAME, key))
 
 
 def seconds_per_event(
@@ -107,9 +106,14 @@ def seconds_per_event(
 ) -> tuple[float, int]:
     """Return how long an event takes, from a few steps of a model that is thrown away, and the events of an epoch."""
     config = config.model_copy(update={"augmentation": AugmentationConfig()})  # nobody is asked for that
-    with training(_seed(run), run.threads):
+    with training(_seed(run), run, NAME, _lower(config)):
         task = prepared(config, data, features, run, offsets)
         return seconds_per_epoch(task) / task.events, task.events
+
+
+def _lower(config: LanguagePairConfig) -> str:
+    """Return what to lower where a GPU is too small."""
+    return f"{lowered(config, 'batch_size', 'user_length', 'item_length')}, or tune last_layers"
 
 
 def _seed(run: RunOptions) -> int:
@@ -190,14 +194,6 @@ def opened(config: LanguagePairConfig, run: RunOptions) -> Backbone:
     backbone = open_backbone(
         config.model, run, revision=config.revision, pooling=config.pooling, max_length=longest
     )
-    if config.tuning.method in (
-        "prefix",
-        "soft_prompt",
-    ):  # words put before the text take places of their own
-        places = int(
-            getattr(backbone.model.config, "max_position_embeddings", longest + config.tuning.virtual_tokens)
-        )
-        backbone.max_length = max(1, min(backbone.max_length, places - config.tuning.virtual_tokens))
     if getattr(backbone.tokenizer, "backend_tokenizer", None) is None:
         raise WeightsError(
             f"{NAME}: the tokenizer of {config.model!r} is not one that can be kept (no tokenizer.json): save it as a "
@@ -274,4 +270,5 @@ def _key(config: LanguagePairConfig, data: Dataset, features: ItemFeatures, run:
         text=features.config.text.model_dump(mode="json"),
         config=config.model_dump(mode="json", exclude=answers),
         seed=run.seed,
+        weights=convert.weights_hash(located(config.model, config.revision, run)),
     )
