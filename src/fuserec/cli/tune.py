@@ -104,9 +104,8 @@ def tune(
     protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
     start = RecommenderConfig() if config is None else load_config(config)
     check_pick(pick)
+    _together(of_lists(objective), parts, audit, pick)
     if of_lists(objective):
-        if parts is not None:
-            raise RequestError("--parts: an objective of lists tunes no parts; leave --parts out")
         tune_on_lists(
             screen,
             folder,
@@ -126,12 +125,6 @@ def tune(
             audit=audit_of(audit, None, None, None),
         )
         return
-    if audit is not None:
-        raise RequestError("--audit: is for an objective of lists, such as 'ndcg@10 - 0.2*flagged@10'")
-    if pick is not None:
-        raise RequestError(
-            "--pick: an objective of one metric has one answer; name several aims, e.g. ndcg@10, ild@10"
-        )
     with screen.working("tuned", seed=seed, threads=threads, device=device) as run:
         dataset, report = read(folder, format)
         say_cleaning(screen, report)
@@ -210,3 +203,15 @@ def _changes(part: PartResult) -> str:
     """Return what of a part changed, or why nothing did."""
     changed = ", ".join(f"{key} = {value}" for key, value in part.changes.items())
     return part.remark or changed or "nothing"
+
+
+def _together(lists: bool, parts: str | None, audit: Path | None, pick: str | None) -> None:
+    """Refuse options that say nothing of the objective's kind."""
+    if lists and parts is not None:
+        raise RequestError("--parts: an objective of lists tunes no parts; leave --parts out")
+    if not lists and audit is not None:
+        raise RequestError("--audit: is for an objective of lists, such as 'ndcg@10 - 0.2*flagged@10'")
+    if not lists and pick is not None:
+        raise RequestError(
+            "--pick: an objective of one metric has one answer; name several aims, e.g. ndcg@10, ild@10"
+        )

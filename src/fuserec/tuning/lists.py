@@ -107,18 +107,14 @@ def tune_lists(
     axes = _Axes.of(config, {**config.tune, **(space or {})}, set(tables))
     path = None if study is None else Path(study)
     told = {**parameters(config, dataset, run), "tune": {"objective": objective, "split": split.model_dump()}}
-    with (
-        storage(path) as kept,
-        tracked(config.tracking, f"tune-{dataset.info.name}", told, run) as following,
-    ):
+    named, asked = f"tune-{dataset.info.name}", audit or AuditConfig()
+    with storage(path) as kept, tracked(config.tracking, named, told, run) as following:
         ground = Ground.prepare(dataset, config.features, split, Objective(), queries, following)
         data = f"{dataset.info.name} {dataset.fingerprint}"
         where = {"dataset": data, "split": split.model_dump(), "seed": run.seed}
-        asked = audit or AuditConfig()
         lists = _ground(dataset, ground, config, axes, formula.metrics, asked, following)
-        opened = open_study(
-            kept, STUDY, where | _told(config, formula, axes, ground, asked), path, goals=len(formula.aims)
-        )
+        alike = where | _told(config, formula, axes, ground, asked)
+        opened = open_study(kept, STUDY, alike, path, goals=len(formula.aims))
         search = _search(config, axes, lists, opened, formula, following)
         deadline = None if seconds is None else time.monotonic() + seconds
         stopped = _stopped(search, Limits(trials or (TRIALS if seconds is None else None), deadline))

@@ -105,8 +105,7 @@ def compress(
             step |= _taught(learner, teacher, ground, config, run, scores, zeros, key)
             facts["seen"] = _joined([*(asdict(s) for s in seen_by(folder)), asdict(ground.seen)])
     step |= {"parameters": sizes(learner.model)[1], "seconds": round(time.perf_counter() - began, 1)}
-    if zeros is not None:
-        step |= zeros.sizes()
+    step |= {} if zeros is None else zeros.sizes()
     facts["compression"] = [*facts.get("compression", []), step]
     with new_folder(out) as staging:
         write_folder(learner, staging, facts, convert.default_prompt(folder))
