@@ -130,7 +130,9 @@ class TestFaults:
         folder = tiny_model(tmp_path / "m", "bert", WORDS)
         other = tiny_model(tmp_path / "n", "bert", WORDS[:4])
         (other / "model.safetensors").replace(folder / "model.safetensors")
-        self.fault(lambda: open_backbone(str(folder), RUN))
+        assert "(their sizes are not those of config.json)" in self.fault(
+            lambda: open_backbone(str(folder), RUN)
+        )
 
     def test_an_empty_folder(self, tmp_path):
         (tmp_path / "m").mkdir()
@@ -144,7 +146,9 @@ class TestFaults:
 
     def test_a_hub_that_cannot_be_reached(self, monkeypatch):
         monkeypatch.setenv("FUSEREC_OFFLINE", "1")
-        self.fault(lambda: open_backbone("someone/some-model-nobody-has", RUN))
+        assert "someone/some-model-nobody-has" in self.fault(
+            lambda: open_backbone("someone/some-model-nobody-has", RUN)
+        )
 
     def test_a_model_of_another_kind(self, tmp_path):
         folder = tmp_path / "m"

@@ -132,7 +132,8 @@ class TestConfiguration:
 
     @pytest.mark.parametrize("architecture", ["gru", "cnn"])
     def test_heads_are_no_matter_where_nothing_attends(self, architecture):
-        create("sequence", {"heads": 3, "embedding_dim": 16, "architecture": architecture})
+        scorer = create("sequence", {"heads": 3, "embedding_dim": 16, "architecture": architecture})
+        assert scorer.config.heads == 3
 
     def test_ids_alone_do_not_answer_words(self):
         assert create("sequence", {"item_vectors": "ids"}).capabilities.answers == {"history"}
