@@ -164,7 +164,8 @@ def section(found: dict[str, Any]) -> str:
         "`python -m bench.tuning_methods`: the encoder adapted to the catalogue by each method, as a content scorer "
         "alone (sentence vectors, no words, no behaviour of others); settings in bench/tuning_methods.toml. NDCG@10 "
         "on validation and on test; the gain over the untouched encoder on the same people; the share of full "
-        "tuning's gain. Choose a variant by its validation column.",
+        "tuning's gain. Choose a variant by its validation column; where another number of people stands in it, it "
+        "was measured on so many of them, and is no more than a hint.",
         "",
     ]
     for key, told in found.items():
@@ -176,6 +177,7 @@ def _table(told: dict[str, Any]) -> list[str]:
     """Return the table of one dataset."""
     rows = told["encoders"]
     full = (rows.get(TEACHER, {}).get("gain") or {}).get("difference")
+    everybody = max(row["validated"] for row in rows.values())
     lines = [
         "| method | trained | validation | test | gain | of full's | on | s | CPU s | peak MB | kept |",
         "| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |",
@@ -198,7 +200,9 @@ def _table(told: dict[str, Any]) -> list[str]:
         ]
         shown = f"{figure['value']:.4f} [{figure['low']:.4f}, {figure['high']:.4f}]"
         where = told["devices"].get(name, "")
-        cells = (name, share, f"{row['validation']:.4f}", shown, gained, part, where, *took)
+        judged = f"{row['validation']:.4f}"
+        judged += f" ({row['validated']:,})" if row["validated"] < everybody else ""
+        cells = (name, share, judged, shown, gained, part, where, *took)
         lines.append(f"| {' | '.join(cells)} | {row['kept']['general']:.3f} |")
     return lines
 

@@ -10,7 +10,7 @@ from bench.published import published
 from bench.readings import Board
 from made_records import evaluation, record
 
-from bench import choices, goals, latency, page, sequence_speed
+from bench import choices, goals, latency, page, records, run, sequence_speed
 
 VALUES = {"fused": 0.07, "cooccurrence": 0.06, "popularity": 0.01}
 
@@ -186,3 +186,10 @@ def test_ratings_stand_with_gaps_where_nothing_was_measured_and_with_differences
     assert "| svd | 0.9000 | 0.9100 | 1.0000 |" in lines
     assert "| pair | 0.9500 |  | 60.0000 |" in lines
     assert "| svd less pair | random | -0.0500 | -0.0600 to -0.0400 |" in lines
+
+
+def test_the_page_can_be_rendered_from_what_is_kept():
+    shown = (records.RESULTS.parents[1] / "BENCHMARKS.md").read_text(encoding="utf-8")
+    heads = {line for line in shown.splitlines() if line.startswith("## ")}
+    again = {line for line in run.render(records.read_all()).splitlines() if line.startswith("## ")}
+    assert again == heads

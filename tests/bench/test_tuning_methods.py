@@ -46,6 +46,15 @@ def test_methods_stand_side_by_side_with_what_they_cost(tmp_path, monkeypatch):
     assert "| of full |" in lines[-1]
     assert all(found["costs"][name]["cpu_seconds"] > 0 for name in rows if name != "untouched")
 
+    rows["adapters"]["validated"] -= 1  # as one that was measured on fewer people
+    (line,) = [
+        line
+        for line in tuning_methods.section({"beauty": found}).splitlines()
+        if line.startswith("| adapters")
+    ]
+    assert f"| {rows['adapters']['validation']:.4f} ({rows['full']['validated'] - 1:,}) |" in line
+    assert line.count("(") == 2  # and the gain as a share
+
     # A row alone: its teacher is there already, and the other rows stay as they were.
     again = tuning_methods.run(sample(), {**TABLE, "smaller": {}}, RUN, tmp_path / "more", ("adapters",))
     merged = tuning_methods.joined(found, again)

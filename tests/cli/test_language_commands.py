@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +39,26 @@ learning_rate = 2e-3
 [tuning]
 method = "full"
 """
+
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from fuserec.cli import main
+from fuserec.neural import training
+training.SAVE_EVERY_S = -1.0  # after every step
+whole, writes = Path.write_bytes, 0
+def half(self, blob):
+    global writes
+    writes += ".safetensors." in self.name and self.name.endswith(".tmp")
+    if writes == 3:
+        whole(self, blob[: len(blob) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self, blob)
+Path.write_bytes = half
+sys.exit(main())
+"""
+"""The command, killed in the middle of writing its third checkpoint."""
 
 
 @pytest.fixture
@@ -79,6 +103,34 @@ class TestTune:
         leaky = cli("evaluate", small, "-c", config, "--split", "random", "--json", "-")
         assert leaky.err.count("was tuned on the split last-out") == 1
         assert any("was tuned on" in note for note in leaky.json["notes"])
+
+    @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+    @pytest.mark.parametrize("method", ["full", "lora"])
+    def test_killed_in_the_middle_it_goes_on_to_the_same_figure(
+        self, cli, small, base, settings, tmp_path, method
+    ):
+        def options(name):
+            told = ["models", "tune", small, "--out", tmp_path / name, "--base", base, "-c", settings]
+            return [*told, "--method", method, "--threads", 1]
+
+        killed = subprocess.run(
+            [sys.executable, "-c", DIES, *map(str, options("tuned"))], capture_output=True, check=False
+        )
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert not (tmp_path / "tuned").exists()
+        (kept,) = (tmp_path / "tuned.checkpoints").glob("*.safetensors")
+        assert kept.stat().st_size
+        goes_on = cli(*options("tuned"))
+        assert goes_on.err.startswith("note: encoder: goes on in epoch 1 of 2\n"), goes_on.err
+        assert cli(*options("whole")).status == goes_on.status == 0
+        found, whole = (
+            json.loads((tmp_path / name / "fuserec-tuning.json").read_text())["figures"]
+            for name in ("tuned", "whole")
+        )
+        assert {**found, "seconds": 0} == {**whole, "seconds": 0}
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("tuned", "whole")]
+        assert weights[0] == weights[1]
+        assert not (tmp_path / "tuned.checkpoints").exists()
 
     def test_options_stand_above_the_file(self, cli, small, base, settings, tmp_path):
         options = [
@@ -192,6 +244,7 @@ class TestCompare:
         assert tuned["gain"]["difference"] == pytest.approx(mean)
         assert tuned["relative"] == pytest.approx(mean / first["metrics"]["ndcg@10"]["value"])
         assert tuned["gain_per_ms"] == pytest.approx(tuned["relative"] / tuned["ms_request"])
+        assert tuned["validated"] == 30
         assert tuned["trained"] > 0
         assert first["trained"] is None
         assert int8["metrics"] == tuned["metrics"]  # the same numbers, converted before or now

@@ -16,6 +16,7 @@ from fuserec.neural.language.pairs.config import LanguagePairConfig
 from fuserec.neural.language.pairs.examples import PairSource, held_apart
 from fuserec.neural.language.pairs.reader import Reader
 from fuserec.neural.language.pairs.text import Descriptions, packed, unpacked
+from fuserec.neural.language.pairs.walks import Walks
 from fuserec.run import RunOptions
 from fuserec.testing import dataset_of, small_dataset
 from fuserec.testing.language import tiny_model
@@ -230,6 +231,57 @@ def test_negatives_are_drawn_and_nobody_has_taken_them():
     popular = skewed.negatives(at, 3, np.random.default_rng(0))
     counts = data.item_counts
     assert counts[popular[popular >= 0]].mean() > 1.1 * counts[drawn[drawn >= 0]].mean()
+
+
+def two_circles():
+    """Return people of two circles who have no item in common, four of twenty items each."""
+    rng = np.random.default_rng(0)
+    rows = [(20 * (u % 2) + rng.permutation(20)[:4]).tolist() for u in range(60)]
+    return dataset_of(rows, 40, titles=[f"title{j}" for j in range(40)])
+
+
+def test_walks_end_at_what_people_with_an_item_in_common_took():
+    data = two_circles()
+    rows, rng = data.interactions, np.random.default_rng(1)
+    at = np.arange(len(rows))
+    ends = np.stack([Walks(data).draw(at, rng) for _ in range(100)])
+    begins = at == data.indptr[rows.user]
+    assert (ends[:, begins] == -1).all()  # nothing was known before a first event
+    assert (ends[:, ~begins] // 20 == rows.user[~begins] % 2).all()
+    # from the one item before an event: those who took it alike, then the items of each alike
+    wanted = np.zeros(40)
+    takers = rows.user[rows.item == rows.item[0]]
+    for user in takers:
+        wanted[rows.item[data.indptr[user] : data.indptr[user + 1]]] += 0.25 / takers.size
+    drawn = Walks(data).draw(np.full(20_000, 1), rng)
+    np.testing.assert_allclose(np.bincount(drawn, minlength=40) / drawn.size, wanted, atol=0.015)
+
+
+def test_near_negatives_are_in_their_share_and_never_met():
+    data = two_circles()
+    labels = {"match": head_class("match").labels(data)}
+    met = {(int(u), int(i)) for u, i in zip(data.interactions.user, data.interactions.item, strict=True)}
+    for near in (0.0, 0.4, 1.0):
+        source = PairSource(data, described(data), labels, 0.0, near)
+        at = np.repeat(source.at, 50)
+        drawn = source.negatives(at, 2, np.random.default_rng(2)).ravel()
+        users = np.repeat(data.interactions.user[at], 2)
+        assert (drawn >= 0).all()
+        assert not any((int(u), int(i)) in met for u, i in zip(users, drawn, strict=True))
+        inside = float((drawn // 20 == users % 2).mean())
+        assert inside == pytest.approx(near + (1 - near) * 16 / 36, abs=0.02)  # 16 of the 36 not met
+
+
+def test_near_negatives_have_a_text():
+    data = two_circles()
+    some = dataset_of(
+        [row.tolist() for row in np.split(data.interactions.item, 60)],
+        40,
+        titles=["" if j % 2 else "t" for j in range(40)],
+    )
+    source = PairSource(some, described(some), {"match": head_class("match").labels(some)}, 0.0, 1.0)
+    drawn = source.negatives(np.repeat(source.at, 20), 2, np.random.default_rng(3))
+    assert not (drawn[drawn >= 0] % 2).any()
 
 
 def test_nobody_is_judged_on_what_was_trained_on():

@@ -48,6 +48,20 @@ def test_items_of_ones_taste_come_first(form):
     assert scores.items[list(COLD)].all()
 
 
+@pytest.mark.parametrize(("n_items", "n_users"), [(45, 60), (60, 120)])
+def test_its_tables_are_as_long_as_the_catalogue_and_know_what_the_data_name(n_items, n_users):
+    data = tastes(n_items=n_items, n_users=n_users)
+    model = ncf(data, epochs=1, reads="nothing")
+    arrays = model.state()[0]
+    assert {name for name, array in arrays.items() if n_items in array.shape} >= {"read", "target", "bias"}
+    assert not [
+        name for name, array in arrays.items() if n_users in array.shape
+    ]  # people are their histories
+    taken = np.bincount(data.interactions.item, minlength=n_items) > 0
+    np.testing.assert_array_equal(model._model.known, taken)
+    assert model.score(QueryBatch.of_histories([[3]])).values.shape == (1, n_items)
+
+
 def test_ids_alone_know_nothing_of_items_that_nobody_took():
     model = ncf(tastes(), reads="nothing")
     scores = model.score(QueryBatch.of_histories([[3, 6], [COLD[0]]]))

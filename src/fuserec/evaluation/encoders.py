@@ -88,7 +88,7 @@ class EncoderResult:
     relative : float
         The same as a share of the first one's.
     exponent, recency
-        Chosen on validation, and ``validation`` the NDCG@10 there.
+        Chosen on some of the validation queries, and ``validation`` the NDCG@10 on all ``validated`` of them.
     trained, parameters : int or None
         Parameters that its tuning moved, and all; None where it was not tuned by FuseRec.
     training_s : float or None
@@ -112,6 +112,7 @@ class EncoderResult:
     exponent: float | None
     recency: float
     validation: float
+    validated: int
     trained: int | None
     parameters: int | None
     training_s: float | None
@@ -237,7 +238,7 @@ class _Bench:
         self._features = ItemFeatures.build(held.train, self._config, run)  # words; vectors are put in below
         self._probe = Probe.of(held.train, texts, run.rng("similarity"))
         drawn = run.rng("encoders").permutation(len(held.validation))[:CHOSEN_ON]
-        self._validation = held.validation.take(np.sort(drawn))
+        self._some = held.validation.take(np.sort(drawn))
 
     def tried(self, name: str, given: SentenceConfig | SentenceEncoder) -> _Tried:
         """Encode the catalogue, choose on validation, measure on test."""
@@ -250,7 +251,8 @@ class _Bench:
         reader = CachedEncoder(encoder, self._config.cache) if named else encoder
         raw = reader.encode(self.texts, run)
         run.progress(f"choosing for {name}", 0, 0)
-        exponent, features, scorer, figure = self._chosen(raw, encoder)
+        exponent, features, scorer = self._chosen(raw, encoder)
+        figure = self._on(self.held.validation, features, scorer)
         columns = self._accuracy(name, features, scorer, self.held.test)
         tuning = (encoder.tuning or {}).get("figures", {})
         facts: dict[str, Any] = {
@@ -259,6 +261,7 @@ class _Bench:
             "exponent": exponent,
             "recency": scorer.config.recency,
             "validation": figure,
+            "validated": len(self.held.validation),
             "trained": tuning.get("parameters_trained"),
             "parameters": tuning.get("parameters"),
             "training_s": tuning.get("seconds"),
@@ -281,8 +284,8 @@ class _Bench:
 
     def _chosen(
         self, raw: np.ndarray, encoder: SentenceEncoder
-    ) -> tuple[float | None, ItemFeatures, Content, float]:
-        """Return the whitening, and the scorer with the recency, that are best on validation."""
+    ) -> tuple[float | None, ItemFeatures, Content]:
+        """Return the whitening, and the scorer with the recency, that are best on some of the validation queries."""
         found = []
         for exponent in EXPONENTS:
             whitening = Whitening.fit(raw, WhiteningConfig(exponent=exponent))
@@ -295,20 +298,20 @@ class _Bench:
             )
             scorer = Content(Content.Config(sentence_share=1.0, text_sentence_share=1.0))
             fitted = scorer.fit(self.held.train, features, self.run)
-            found.append((self._on_validation(features, fitted), exponent, features, fitted))
+            found.append((self._on(self._some, features, fitted), exponent, features, fitted))
         figure, exponent, features, fitted = max(found, key=lambda each: each[0])
         best = fitted
         for recency in RECENCIES:
             other = fitted.retuned(recency=recency)
-            reached = self._on_validation(features, other)
+            reached = self._on(self._some, features, other)
             if reached > figure:
                 figure, best = reached, other
-        return exponent, features, best, figure
+        return exponent, features, best
 
-    def _on_validation(self, features: ItemFeatures, scorer: Content) -> float:
-        """Return the NDCG@10 of validation queries."""
+    def _on(self, queries: Holdout, features: ItemFeatures, scorer: Content) -> float:
+        """Return the mean NDCG@10 of queries."""
         self.run.check()
-        return float(np.nanmean(self._accuracy("content", features, scorer, self._validation)[PRIMARY]))
+        return float(np.nanmean(self._accuracy("content", features, scorer, queries)[PRIMARY]))
 
     def _accuracy(self, name: str, features: ItemFeatures, scorer: Content, queries: Holdout) -> Columns:
         """Return one value a query of every ranking metric."""

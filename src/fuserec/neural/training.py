@@ -271,7 +271,7 @@ class _Loop:
         torch.random.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        log.info("%s: goes on in epoch %d of %d", self.plan.name, self.at.epoch + 1, self.plan.epochs)
+        log.warning("%s: goes on in epoch %d of %d", self.plan.name, self.at.epoch + 1, self.plan.epochs)
 
 
 def surely_less(cases: np.ndarray, best: np.ndarray | None) -> bool:

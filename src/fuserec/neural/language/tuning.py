@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -145,7 +146,9 @@ def _with_peft(backbone: Backbone, config: TuningConfig, steps: int) -> nn.Modul
     else:
         told = _low_rank(backbone, config, steps, peft)
     try:
-        made: nn.Module = peft.get_peft_model(backbone.model, told)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
+            made: nn.Module = peft.get_peft_model(backbone.model, told)
     except ValueError as fault:
         raise ConfigError(f"tuning = {config.method}: {fault}") from None
     return made

@@ -107,6 +107,13 @@ class LanguagePairConfig(Settings):
     negative_popularity: float = Field(
         default=0.5, ge=0, le=1, description="They are drawn in proportion to count^this; 0: uniformly."
     )
+    negatives_near: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of them that is drawn from what people with an item in common took: as hard as the items "
+        "that a last stage reads.",
+    )
     rating_ids: bool = Field(
         default=True,
         description="Head rating: the text adds to mean, item and user biases. Off: to the mean alone.",

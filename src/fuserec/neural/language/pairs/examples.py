@@ -9,6 +9,7 @@ import numpy as np
 
 from fuserec.encoders.reading import stored_words
 from fuserec.neural.language.few import chosen
+from fuserec.neural.language.pairs.walks import Walks
 from fuserec.neural.negatives import Negatives
 
 if TYPE_CHECKING:
@@ -31,14 +32,22 @@ class PairSource:
         By head.
     popularity : float
         Negatives are drawn in proportion to count^popularity, among items that were taken and have a text.
+    near : float
+        Share of them that is looked for first among what people with an item in common took.
     """
 
     def __init__(
-        self, data: Dataset, described: Descriptions, labels: Mapping[str, Labels], popularity: float
+        self,
+        data: Dataset,
+        described: Descriptions,
+        labels: Mapping[str, Labels],
+        popularity: float,
+        near: float = 0.0,
     ) -> None:
-        self.data, self.described, self.labels = data, described, labels
+        self.data, self.described, self.labels, self.near = data, described, labels, near
         rows, known = data.interactions, described.known
         self.drawn = Negatives.of(data.item_counts * known, popularity, rows.user, rows.item)
+        self.walks = Walks(data) if near else None
         counts = np.maximum(data.item_counts, 1).astype(np.float64)
         self.log_q = np.log(counts / counts.sum()).astype(np.float32)
         self.at = np.flatnonzero(self._told() & known[rows.item] & self._spoken_of())
@@ -92,9 +101,17 @@ class PairSource:
 
     def negatives(self, at: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """Return int64 (n, count): items that the person of each event never met; -1 where none was found."""
-        users = np.repeat(self.data.interactions.user[at], count)
+        events = np.repeat(at, count)
+        users = self.data.interactions.user[events]
         found = np.full(users.size, -1, np.int64)
-        open_ = np.arange(users.size if self.drawn.items.size else 0)
+        if self.walks is not None:
+            asked = np.flatnonzero(rng.random(users.size) < self.near)
+            for _ in range(TRIES):
+                asked = asked[found[asked] < 0]
+                items = self.walks.draw(events[asked], rng)
+                free = self.described.known[items] & ~self.drawn.taken(users[asked], items)
+                found[asked[free & (items >= 0)]] = items[free & (items >= 0)]
+        open_ = np.flatnonzero(found < 0) if self.drawn.items.size else np.empty(0, np.int64)
         for _ in range(TRIES):
             items, free = (array[:, 0] for array in self.drawn.draw(users[open_], 1, rng))
             found[open_[free]] = items[free]

@@ -142,7 +142,7 @@ def prepared(
         raise DataError(
             f"{NAME}: no item of {data.info.name!r} has a text: there is nothing to read, leave this part out"
         )
-    source = PairSource(data, described, labels, config.negative_popularity)
+    source = PairSource(data, described, labels, config.negative_popularity, config.negatives_near)
     hashes = reseed(data.users.hashes, run.seed)
     hidden = None
     if config.labels is None:
