@@ -206,6 +206,40 @@ class TestCompress:
         told = cli("models", "compress", base, "--out", tmp_path / "x", *options, "--json").json
         assert told["compression"][0]["taught_by"] == "vectors"
 
+    @pytest.mark.parametrize("place", ["parts.language_pair", "fusion.last_stage.scorer"])
+    def test_a_fitted_model_of_pairs_teaches(self, cli, small, base, tmp_path, place):
+        config, teacher = tmp_path / "cross.toml", tmp_path / "teacher"
+        config.write_text(
+            f"""
+            [features]
+            use_sentence = "never"
+            [parts.popularity]
+            [fusion.last_stage]
+            if_better = false
+            [{place}]
+            form = "cross"
+            model = "{base}"
+            examples = 60
+            epochs = 1
+            tuning = {{ method = "full" }}
+            """
+        )
+        done = cli("fit", small, "--out", teacher, "-c", config)
+        assert done.status == 0, done.err
+        options = ["--student", base, "--teacher", teacher, "--data", small, "--epochs", 1]
+        told = cli("models", "compress", base, "--out", tmp_path / "x", *options, "--json").json
+        assert told["compression"][0]["taught_by"] == "scores of pairs"
+        assert [each["split"]["protocol"] for each in told["seen"]] == ["none", "last-out"]
+        compared = ["-m", base, "-m", tmp_path / "x", "--json", "-"]
+        assert "was tuned on all rows" in cli("models", "compare", small, *compared).err
+        fault = cli("models", "compress", base, "-o", tmp_path / "y", "--teacher", teacher).fault
+        assert "form = int8 teaches nothing" in fault
+
+    def test_a_teacher_without_pairs_is_refused(self, cli, saved_sample, base, tmp_path):
+        options = ["--form", "layers", "--layers", 1, "--teacher", saved_sample]
+        fault = cli("models", "compress", base, "-o", tmp_path / "x", *options).fault
+        assert f"--teacher {saved_sample}: none of its parts is a language_pair" in fault
+
     def test_faults(self, cli, base, tmp_path):
         assert (
             "did you mean 'layers'"

@@ -273,6 +273,26 @@ class TestPrompts:
             made(folders["gpt2"], method, virtual_tokens=places)
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2", "t5"])
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_what_the_model_drops_in_training_can_be_set(folders, kind, method):
+    def vectors(share):
+        backbone = made(folders[kind], method, model_dropout=share)
+        rows = backbone.batch(backbone.tokens(TEXTS))
+        backbone.eval()
+        with torch.no_grad():
+            quiet = backbone(rows)
+            backbone.train()
+            torch.manual_seed(1)
+            return quiet, backbone(rows), backbone(rows)
+
+    quiet, *noisy = vectors(0.0)
+    assert all(torch.equal(quiet, each) for each in noisy)
+    small, large = ((each[1] - each[0]).norm() for each in (vectors(0.05), vectors(0.6)))
+    assert 0 < small < large
+    torch.testing.assert_close(vectors(0.6)[0], quiet)  # answers drop nothing
+
+
 def test_the_last_layers_are_as_many_as_asked(folders):
     one = sizes(made(folders["bert"], "last_layers", layers=1))[0]
     assert sizes(made(folders["bert"], "last_layers", layers=2))[0] == 2 * one

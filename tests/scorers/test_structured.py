@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from neural_tastes import COLD, tastes
 from structured_worlds import RUN, features, noon, product_world, seasonal_world
 
 from fuserec import Recommender
 from fuserec.config import RecommenderConfig
 from fuserec.data.query import QueryBatch
 from fuserec.data.splits import SplitConfig, hold_out
+from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.errors import ConfigError, DataError, NotFittedError
 from fuserec.scorers import create
 
@@ -211,3 +213,29 @@ def test_a_model_answers_by_context_before_and_after_it_is_stored(tmp_path, name
     assert model.recommend(user="u1", k=3).items
     model.forget("u1")
     assert model.fitted.dataset.n_users == data.n_users - 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_semantic_ids_are_a_column_by_which_items_of_a_text_are_told_apart(name):
+    data = tastes(n_users=200)
+    config = FeatureConfig.parse(
+        {"use_sentence": "never", "codes": {"levels": 1, "codebook_size": 3}}, "test"
+    )
+    plain, coded = (
+        ItemFeatures.build(data, told, RUN) for told in (FeatureConfig(use_sentence="never"), config)
+    )
+    q = QueryBatch.of_histories([[3, 6, 9], [4, 7, 10], [5, 8, 11]])
+    without, found = (create(name, SMALL[name]).fit(data, text, RUN) for text in (plain, coded))
+    assert not without.score(q).items[list(COLD)].any()  # the data have no column, and nobody has taken them
+    scores = found.score(q)
+    assert scores.items[list(COLD)].all()
+    assert scores.values[:, list(COLD)].argmax(axis=1).tolist() == [0, 1, 2]
+    # Items that came since have codes by their text, and a saved model reads the same.
+    grown = tastes(n_users=200, n_items=48)
+    later = found.updated(grown, coded.extended(grown, RUN), RUN).score(q)
+    assert later.items[45:].all()
+    assert later.values[:, 45:].argmax(axis=1).tolist() == [0, 1, 2]
+    again = type(found).from_state(found.config, *found.state(), coded)
+    np.testing.assert_array_equal(again.score(q).values, scores.values)
+    only = create(name, {**SMALL[name], "item_columns": ["semantic_id"]}).fit(data, coded, RUN)
+    assert only.score(q).items.all()

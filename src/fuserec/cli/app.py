@@ -13,10 +13,10 @@ from fuserec.cli.controls import control
 from fuserec.cli.data import data
 from fuserec.cli.demo import demo
 from fuserec.cli.doctor import doctor
+from fuserec.cli.encoders import compare as compare_encoders
 from fuserec.cli.evaluate import evaluate
 from fuserec.cli.fit import fit
 from fuserec.cli.keep import forget, info, update
-from fuserec.cli.language import compare as compare_encoders
 from fuserec.cli.language import compress
 from fuserec.cli.language import tune as tune_encoder
 from fuserec.cli.leaks import leaks

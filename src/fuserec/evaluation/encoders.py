@@ -52,6 +52,7 @@ CHOSEN_ON = 3000
 TIMED_TEXTS, TIMED_REQUESTS = 256, 30
 PRIMARY = "ndcg@10"
 PRECISIONS = ("float32", "int8", "int8_float32")
+_Choice = tuple[float | None, ItemFeatures, Content]
 
 
 @dataclass(frozen=True)
@@ -282,10 +283,8 @@ class _Bench:
         again = type(scorer)(scorer.config).fit(self.held.train, noisy, self.run)
         return np.asarray(self._accuracy("content", noisy, again, self.held.test)[PRIMARY])
 
-    def _chosen(
-        self, raw: np.ndarray, encoder: SentenceEncoder
-    ) -> tuple[float | None, ItemFeatures, Content]:
-        """Return the whitening, and the scorer with the recency, that are best on some of the validation queries."""
+    def _chosen(self, raw: np.ndarray, encoder: SentenceEncoder) -> _Choice:
+        """Return the whitening, and the scorer with the recency, that are best on some of validation."""
         found = []
         for exponent in EXPONENTS:
             whitening = Whitening.fit(raw, WhiteningConfig(exponent=exponent))
@@ -299,10 +298,9 @@ class _Bench:
             scorer = Content(Content.Config(sentence_share=1.0, text_sentence_share=1.0))
             fitted = scorer.fit(self.held.train, features, self.run)
             found.append((self._on(self._some, features, fitted), exponent, features, fitted))
-        figure, exponent, features, fitted = max(found, key=lambda each: each[0])
-        best = fitted
+        figure, exponent, features, best = max(found, key=lambda each: each[0])
         for recency in RECENCIES:
-            other = fitted.retuned(recency=recency)
+            other = best.retuned(recency=recency)
             reached = self._on(self._some, features, other)
             if reached > figure:
                 figure, best = reached, other
@@ -384,8 +382,8 @@ def _shifted_result(
     }
     whole = float(np.nanmean(clean))
     relative = float(np.nanmean(column)) / whole - 1.0 if whole > 0 else 0.0
-    estimate = intervals({PRIMARY: column}, rng=run.rng("bootstrap"))[PRIMARY]
-    return ShiftedResult(estimate, found["lost"], relative, found.get("gain"))
+    ndcg = intervals({PRIMARY: column}, rng=run.rng("bootstrap"))[PRIMARY]
+    return ShiftedResult(ndcg, found["lost"], relative, found.get("gain"))
 
 
 def shifted_texts(texts: Sequence[str], shift: Shift, run: RunOptions) -> list[str]:

@@ -256,6 +256,11 @@ class Rescored(Fusion):
             took.append(1000.0 * (time.perf_counter() - began))
         return round(float(np.median(took[1:] or took or [0.0])), 2)
 
+    @property
+    def last_stage(self) -> Scorer | None:
+        """The fitted scorer of the last stage; None where it is not used."""
+        return self._judge
+
     def combine(self, scores: Mapping[str, Scores], q: QueryBatch, items: np.ndarray | None = None) -> Scores:
         """Return the form's score, its best items re-scored."""
         first = self._first(scores, q)

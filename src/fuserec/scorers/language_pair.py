@@ -16,6 +16,8 @@ from fuserec.scorers.base import Capabilities, Scorer, Scores, chosen, known
 from fuserec.scorers.ratings import Baseline, RatedHistories, rating_matrix, rating_scale
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
@@ -154,6 +156,19 @@ class LanguagePair(Scorer):
         queries = np.zeros(len(q), dtype=bool)
         queries[heard] = True
         return Scores(values, known(self._items, items), queries)
+
+    def of_texts(self, people: Sequence[str], items: Sequence[str]) -> np.ndarray:
+        """Return float32 (n,): logits of pairs of texts, of this catalogue or not; what ids say of ratings is left out.
+
+        A teacher of an encoder that reads both sides alone; see :func:`fuserec.neural.language.adapt.compress`.
+
+        Parameters
+        ----------
+        people, items : sequence of str (n)
+            d_u and d_i, none of them empty.
+        """
+        self.require_fitted()
+        return self._model.of_texts(self.config.main, people, items)
 
     def _outputs(self, q: QueryBatch, texts: list[str], items: np.ndarray | None) -> np.ndarray:
         """Return float32 (n, m): what the head that ranks says."""

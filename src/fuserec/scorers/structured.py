@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 
 from fuserec.encoders.behaviour import ItemPast, moments
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from fuserec.types import Arrays, Meta, State
 
 Target = Literal["rating", "click"]
+
+CODES = "semantic_id"
+"""The column that holds prefixes of an item's semantic id, where ``[features.codes]`` makes them."""
 
 _DRAWS = 8
 """How often a negative is drawn anew that its user has taken."""
@@ -106,7 +110,8 @@ class StructuredScorer(Scorer):
     """Learns from columns and behaviour; a form says what is fitted to the examples.
 
     An item that nobody has taken is judged by its columns where at least one of its categories is known; everybody is
-    answered, somebody unknown by what the context says.
+    answered, somebody unknown by what the context says. With ``[features.codes]`` the prefixes of an item's semantic id
+    are a column too, ``semantic_id``.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -130,6 +135,7 @@ class StructuredScorer(Scorer):
 
     def _fit(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> None:
         self._target = target_of(self.config, train)
+        train = coded(train, features)
         lessons = Lessons(train, self.config, self._target, run)
         self._space = lessons.space
         self._known = self._space.known(train)
@@ -165,7 +171,7 @@ class StructuredScorer(Scorer):
     def updated(self, train: Dataset, features: ItemFeatures, run: RunOptions) -> Self:
         """Return the scorer with statistics of the grown data and items known by their columns; the model is kept."""
         self.require_fitted()
-        other = copy(self)
+        other, train = copy(self), coded(train, features)
         other._space = self._space.extended(train)
         other._known = other._space.known(train)
         other._take_items()
@@ -199,6 +205,20 @@ def target_of(config: StructuredConfig, train: Dataset) -> Target:
             "rating; give a `rating` column, or set target = 'click'"
         )
     return config.target
+
+
+def coded(train: Dataset, features: ItemFeatures) -> Dataset:
+    """Return the data with prefixes of semantic ids as one more column of the items; as they are where there are none.
+
+    A code says what an item's text is like in a word that trees can split on and that a factorization machine has a
+    vector for. An item that came since has its code at once.
+    """
+    if features.codes is None:
+        return train
+    tags, names = features.codes.prefixes()
+    rows = np.split(tags.indices, tags.indptr[1:-1])
+    column = pl.Series(CODES, [[names[tag] for tag in row] for row in rows], dtype=pl.List(pl.String))
+    return replace(train, item_table=train.item_table.with_columns(column))
 
 
 def shuffled(train: Dataset, rng: np.random.Generator) -> tuple[Dataset, np.ndarray]:

@@ -88,6 +88,7 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
         For a method that the model does not allow.
     """
     model = backbone.model
+    _drop(model, config.model_dropout)
     for parameter in model.parameters():
         parameter.requires_grad_(config.method == "full")
     if config.method == "last_layers":
@@ -121,6 +122,18 @@ def _train(parameters: Iterable[nn.Parameter]) -> None:
     """Unfreeze."""
     for parameter in parameters:
         parameter.requires_grad_(True)
+
+
+def _drop(model: nn.Module, share: float | None) -> None:
+    """Set how much is dropped in training: in layers of their own, and where blocks hold the share as a number."""
+    if share is None:
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+        for name in ("dropout", "attention_dropout"):  # T5 and Llama give it to the attention
+            if isinstance(vars(module).get(name), float):
+                setattr(module, name, share)
 
 
 def blocks_of(model: nn.Module) -> nn.ModuleList:

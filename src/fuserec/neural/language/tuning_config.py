@@ -41,6 +41,12 @@ class TuningConfig(Settings):
     adapter_dim: int = Field(default=64, ge=1, le=4096, description="adapters: width of the bottleneck.")
     virtual_tokens: int = Field(default=16, ge=1, le=512, description="prefix, soft_prompt: how many.")
     dropout: float = Field(default=0.0, ge=0, lt=1, description="lora, adalora: on what an update reads.")
+    model_dropout: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="In the language model's own layers while it is trained; left out: as it says itself (mostly 0.1).",
+    )
 
     @model_validator(mode="after")
     def _words_by_lora(self) -> Self:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fuserec.encoders import convert
 from fuserec.encoders.sentence import located
-from fuserec.encoders.tuned import read_tuning, seen_by, write_tuning
+from fuserec.encoders.tuned import Seen, read_tuning, seen_by, write_tuning
 from fuserec.errors import ConfigError
 from fuserec.neural.checkpoints import Checkpoint, key_of
 from fuserec.neural.device import fast_type, lowered, training
@@ -50,6 +50,7 @@ def compress(
     split: SplitConfig | None = None,
     student: str | None = None,
     scores: PairScores | None = None,
+    taught_on: Seen | None = None,
 ) -> dict[str, Any]:
     """Write a smaller form of an encoder as a new folder.
 
@@ -68,6 +69,9 @@ def compress(
         A smaller model that learns instead of what is left of the teacher.
     scores : callable, optional
         Another teacher: scores of (texts of people, texts of items), which replace the vectors of ``model``.
+        :meth:`fuserec.scorers.language_pair.LanguagePair.of_texts` is one.
+    taught_on : Seen, optional
+        What that teacher has learnt from, for whoever evaluates with its pupil.
 
     Returns
     -------
@@ -79,8 +83,12 @@ def compress(
     ConfigError
         Where the form does not suit the model, or data are missing.
     """
+    quantized = config.form == "int8" and student is None
+    if scores is not None and (quantized or not config.epochs):
+        why = "form = int8" if quantized else "epochs = 0"
+        raise ConfigError(f"compress: {why} teaches nothing: leave the teacher of pairs out")
     folder = located(model, None, run)
-    if config.form == "int8":
+    if quantized:
         return _quantized(folder, out)
     if config.epochs and data is None:
         raise ConfigError("compress: teaching needs a dataset: name one (--data DIR), or set epochs = 0")
@@ -103,7 +111,8 @@ def compress(
                 "student": convert.weights_hash(located(student, None, run)) if student else "",
             }
             step |= _taught(learner, teacher, ground, config, run, scores, zeros, key)
-            facts["seen"] = _joined([*(asdict(s) for s in seen_by(folder)), asdict(ground.seen)])
+            seen = [*seen_by(folder), *([taught_on] if taught_on else []), ground.seen]
+            facts["seen"] = _joined([asdict(each) for each in seen])
     step |= {"parameters": sizes(learner.model)[1], "seconds": round(time.perf_counter() - began, 1)}
     step |= {} if zeros is None else zeros.sizes()
     facts["compression"] = [*facts.get("compression", []), step]

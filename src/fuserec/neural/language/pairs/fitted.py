@@ -124,6 +124,22 @@ class FittedPair:
         rows = [self._network(head, row, None if items is None else items[r]) for r, row in enumerate(u)]
         return np.stack(rows)
 
+    def of_texts(self, head: str, people: Sequence[str], items: Sequence[str]) -> np.ndarray:
+        """Return float32 (n,): what a head says of pairs of texts, whether they are of this catalogue or not.
+
+        Parameters
+        ----------
+        head : str
+        people, items : sequence of str (n)
+            None of them empty.
+        """
+        places = {text: place for place, text in enumerate(dict.fromkeys(items))}
+        titles = replace(self.described, texts=tuple(places))
+        other = replace(self, described=titles, recent=RecentVectors())
+        if self.config.form != "cross":
+            other = other.with_vectors(RunOptions())
+        return other.outputs(head, people, np.array([[places[text]] for text in items], np.int64))[:, 0]
+
     def _similar(self, head: str, u: np.ndarray, items: np.ndarray | None) -> np.ndarray:
         """Return similarities over the temperature, and the bias."""
         a, b = self._scaled(u), self._compared

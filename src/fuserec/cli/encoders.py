@@ -1,0 +1,145 @@
+"""``fuserec models compare``: encoders side by side, before and after their tuning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fuserec.cli.language import Columns, Share, listed
+from fuserec.cli.screen import Debug, Device, Format, Quiet, Screen, Seed, Threads, encoded, out_file
+from fuserec.errors import RequestError
+
+if TYPE_CHECKING:
+    from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
+    from fuserec.evaluation.statistics import Difference, Estimate
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.", show_default=False)],
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="minilm, a folder or a name on the hub; with :float32 after it in full precision. May be given "
+            "again; the first is what the others are compared with.",
+        ),
+    ],
+    split: Annotated[str, typer.Option("--split", help="As in `evaluate`.")] = "last-out",
+    share: Share = 0.1,
+    columns: Columns = None,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shift",
+            help="Repeat the test on faulty texts: typos:0.1, words:0.2 (left out) or span:0.2 (cut away), with the "
+            "share of the words. May be given again.",
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None, typer.Option("--json", help="Write the results as JSON; - is standard output.")
+    ] = None,
+    format: Format = "folder",
+    device: Device = "cpu",
+    seed: Seed = 0,
+    threads: Threads = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure text encoders side by side, each as a content scorer alone: accuracy, size, speed, what is kept."""
+    printed = json is not None and str(json) == "-"
+    screen = Screen(printed, quiet, debug)
+    if json is not None and not printed:
+        out_file(json, "--json")
+    from fuserec.data.readers import read
+    from fuserec.data.splits import SplitConfig
+    from fuserec.encoders.noise import shift_named
+    from fuserec.encoders.text import TextConfig
+    from fuserec.evaluation.encoders import compare_encoders, encoder_named, model_name
+
+    wanted = [encoder_named(name) for name in model]
+    named = {model_name(config): config for config in wanted}
+    if len(named) < len(wanted):
+        raise RequestError("--model: two encoders have the same name; rename one of the folders")
+    protocol = SplitConfig.parse({"protocol": split, "share": share}, "--split and --share")
+    text = TextConfig(columns=None if columns is None else tuple(listed(columns)))
+    shifts = [shift_named(one) for one in shift or []]
+    with screen.working("compared", seed=seed, threads=threads, device=device) as run:
+        dataset, _ = read(folder, format)
+        found = compare_encoders(dataset, named, split=protocol, text=text, shifts=shifts, run=run)
+    value = found.to_json()
+    if json is not None and not printed:
+        json.write_text(encoded(value), encoding="utf-8")
+        screen.remark(f"written: {json}")
+    for note in found.notes:
+        screen.remark(f"note: {note}")
+    screen.result(value, *([] if screen.json else comparison_tables(found)))
+
+
+def comparison_tables(found: EncoderComparison) -> list[Any]:
+    """Return a comparison of encoders for the screen: accuracy first, then what it costs and keeps."""
+    from fuserec.cli.show import plain_table
+
+    accuracy = plain_table(
+        "encoder", "NDCG@10", "recall@10", "AUC", "against the first", "whitening, recency"
+    )
+    cost = plain_table(
+        "encoder", "trained", "of", "training", "MB", "ms/text", "ms/request", "gain/ms", "kept", "graded"
+    )
+    for name, one in found.encoders.items():
+        chosen = f"{'auto' if one.exponent is None else one.exponent}, {one.recency}"
+        figures = [_interval(one.metrics[key]) for key in ("ndcg@10", "recall@10", "auc")]
+        accuracy.add_row(name, *figures, _gain(one), chosen)
+        trained = ["" if value is None else f"{value:,}" for value in (one.trained, one.parameters)]
+        seconds = "" if one.training_s is None else f"{one.training_s:.0f} s"
+        cost.add_row(
+            name,
+            *trained,
+            seconds,
+            f"{one.megabytes:.1f}",
+            f"{one.ms_text:.2f}",
+            f"{one.ms_request:.1f}",
+            "" if one.gain is None else f"{100 * one.gain_per_ms:+.1f} %",
+            f"{one.kept['general']:.3f} / {one.kept['catalogue']:.3f}",
+            f"{one.kept['graded']:.3f}",
+        )
+    return [accuracy, cost, *_shift_table(found)]
+
+
+def _shift_table(found: EncoderComparison) -> list[Any]:
+    """Return what faulty texts cost each encoder, where that was asked."""
+    from fuserec.cli.show import plain_table
+
+    if not any(one.shifted for one in found.encoders.values()):
+        return []
+    table = plain_table("encoder", "texts", "NDCG@10", "lost", "against the first")
+    for name, one in found.encoders.items():
+        for shift, left in one.shifted.items():
+            lost = f"{100 * left.relative:+.1f} %"
+            table.add_row(name, shift, _interval(left.ndcg), lost, _difference(left.gain))
+    return [table]
+
+
+def _difference(gain: Difference | None) -> str:
+    """Return a paired difference with its interval."""
+    if gain is None or gain.difference is None:
+        return ""
+    return f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+
+
+def _interval(figure: Estimate) -> str:
+    """Return a figure with its interval."""
+    if figure.value is None:
+        return ""
+    ends = "" if figure.low is None else f" ({figure.low:.4f} to {figure.high:.4f})"
+    return f"{figure.value:.4f}{ends}"
+
+
+def _gain(one: EncoderResult) -> str:
+    """Return by how much an encoder is better than the first one, with the interval of the paired difference."""
+    if one.gain is None or one.gain.difference is None:
+        return ""
+    ends = "" if one.gain.low is None else f" ({one.gain.low:+.4f} to {one.gain.high:+.4f})"
+    return f"{100 * one.relative:+.1f} %{ends}"
