@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from fuserec.encoders.base import WeightsError
+from fuserec.encoders.engines import TorchEngine
 from fuserec.encoders.sentence import SentenceConfig, SentenceEncoder
 from fuserec.errors import ConfigError, MissingExtraError, ModelFormatError, RequestError
 from fuserec.run import CancelledError, RunOptions
@@ -204,6 +205,43 @@ def test_models_that_cannot_run_are_named(tiny_model: Maker, run) -> None:
         for folder in (strange, tiny_model("pooled", pooling="max")):
             with pytest.raises(MissingExtraError, match=r"fuserec\[deep\]"):
                 tiny(folder).load(run)
+
+
+class TestSmallGpu:
+    """A model of sentence-transformers on a GPU that has room for so many texts at once."""
+
+    class Model:
+        max_seq_length = 64
+
+        def __init__(self, room: int, message: str) -> None:
+            self.room, self.message, self.asked = room, message, []
+
+        def encode(self, texts, *, prompt, batch_size, show_progress_bar):
+            self.asked.append(batch_size)
+            if batch_size > self.room:
+                raise RuntimeError(self.message)
+            return np.array([[len(text), 1.0] for text in texts])
+
+    def engine(self, room: int, message: str = "CUDA error: out of memory\nand more") -> TorchEngine:
+        engine = TorchEngine.__new__(TorchEngine)
+        engine._model, engine._at_once, engine.dim = self.Model(room, message), 32, 2
+        return engine
+
+    def test_fewer_texts_at_once_give_the_same_vectors(self, run) -> None:
+        texts = ["a" * n for n in range(1, 50)]
+        small = self.engine(5)
+        np.testing.assert_array_equal(small.encode(texts, run), self.engine(99).encode(texts, run))
+        small.encode(texts, run)
+        assert small._model.asked == [32, 16, 8, 4, 4]  # what has worked is kept
+
+    def test_no_room_for_one_text_is_one_line(self, run) -> None:
+        with pytest.raises(ConfigError, match=r"one text of 64 tokens: lower .* max_length") as caught:
+            self.engine(0).encode(["a"], run)
+        assert "\n" not in str(caught.value)
+
+    def test_another_fault_stays_what_it_is(self, run) -> None:
+        with pytest.raises(RuntimeError, match="an index is out of bounds"):
+            self.engine(0, "an index is out of bounds").encode(["a"], run)
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fuserec.encoders.base import Vectors
 from fuserec.encoders.convert import FolderFacts
 from fuserec.errors import ConfigError, MissingExtraError
+from fuserec.numerics.gpu_memory import is_full
 from fuserec.run import RunOptions
 
 _KNOWN_SHARE = 0.5
@@ -22,6 +23,9 @@ _SPECIAL = 2
 """Tokens that open and close a text."""
 
 _BLOCK = 16_384
+_AT_ONCE = 32
+"""Texts that sentence-transformers is given at once; fewer where a GPU has no room for them."""
+
 _LABEL = "encoding text"
 
 
@@ -162,6 +166,7 @@ class TorchEngine:
         except ImportError as absent:
             raise MissingExtraError("this sentence encoder", "deep") from absent
         chosen = None if device == "auto" else device
+        self._at_once = _AT_ONCE
         self._model = SentenceTransformer(str(folder), device=chosen, local_files_only=True)
         if max_length is not None:
             self._model.max_seq_length = max_length
@@ -180,9 +185,25 @@ class TorchEngine:
         for start in range(0, len(texts), block):
             run.check()
             part = [text.encode("utf-8", "replace").decode() for text in texts[start : start + block]]
-            vectors[start : start + len(part)] = self._model.encode(part, prompt="", show_progress_bar=False)
+            vectors[start : start + len(part)] = self._encoded(part)
             run.progress(_LABEL, start + len(part), len(texts))
         return vectors
+
+    def _encoded(self, part: list[str]) -> Vectors:
+        """Return the vectors of some texts; where a GPU is too small for as many at once, of fewer at a time."""
+        while True:
+            try:
+                made = self._model.encode(part, prompt="", batch_size=self._at_once, show_progress_bar=False)
+                return np.asarray(made, np.float32)
+            except RuntimeError as fault:
+                if not is_full(fault):
+                    raise
+            if self._at_once == 1:
+                raise ConfigError(
+                    f"the GPU has too little memory for one text of {self.max_length} tokens: lower max_length of "
+                    "[features.sentence], or encode on the processor (--device cpu)"
+                )
+            self._at_once //= 2
 
 
 def _batches(ids: list[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fuserec.errors import ConfigError
+from fuserec.numerics.gpu_memory import is_full
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 _TRAINING = threading.RLock()
 """PyTorch's generator and number of threads belong to the process: one training at a time changes them."""
-
-_FULL = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
-"""How an error says that a GPU has no memory left, where it is no :class:`torch.OutOfMemoryError`."""
 
 
 def device_of(run: RunOptions) -> torch.device:
@@ -109,8 +107,8 @@ def enough_memory(name: str, lower: str) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as fault:  # torch.OutOfMemoryError is one; libraries on the GPU say it in words alone
-        if not (isinstance(fault, torch.OutOfMemoryError) or any(sign in str(fault) for sign in _FULL)):
+    except RuntimeError as fault:
+        if not is_full(fault):
             raise
         raise ConfigError(f"{name}: the GPU has too little memory for this training: lower {lower}") from None
 
