@@ -186,21 +186,17 @@ def pair_teacher(folder: Path) -> tuple[PairScores, Seen]:
         Where the model has none.
     """
     from fuserec.encoders.tuned import Seen
+    from fuserec.judged import pair_scorer
     from fuserec.recommender import Recommender
-    from fuserec.scorers.language_pair import LanguagePair
 
     fitted = Recommender.load(folder).fitted
-    able = [*fitted.fused.parts.values(), getattr(fitted.fused, "last_stage", None)]
-    for part in able:
-        if isinstance(part, LanguagePair):
-            data = fitted.dataset
-            return part.of_texts, Seen(
-                data.info.name, data.fingerprint, data.fingerprint, {"protocol": "none"}
-            )
-    raise RequestError(
-        f"--teacher {folder}: none of its parts is a language_pair: fit a model with [parts.language_pair] or with it "
-        "as [fusion.last_stage]"
-    )
+    part, data = pair_scorer(fitted.fused), fitted.dataset
+    if part is None:
+        raise RequestError(
+            f"--teacher {folder}: none of its parts is a language_pair: fit a model with [parts.language_pair] or with "
+            "it as [fusion.last_stage]"
+        )
+    return part.of_texts, Seen(data.info.name, data.fingerprint, data.fingerprint, {"protocol": "none"})
 
 
 def split_of(split: str, share: float) -> SplitConfig | None:
