@@ -189,10 +189,11 @@ class LanguagePair(Scorer):
         heard = np.flatnonzero([bool(text) for text in texts])
         every = np.arange(self._items.size) if items is None else items
         wide = np.broadcast_to(every, (len(q), every.shape[-1]))
-        said = self._model.says(head, [texts[r] for r in heard], wide[heard])
-        out = np.full((len(q), said.shape[1]), np.nan, np.float32)
-        if head == "rating" and self._baseline is not None:
+        if head == "rating":
             said = self.predict(q.take(heard), wide[heard])
+        else:
+            said = self._model.says(head, [texts[r] for r in heard], wide[heard])
+        out = np.full((len(q), said.shape[1]), np.nan, np.float32)
         out[heard] = said
         if told.reads == "pair":
             out[~self._items[wide]] = np.nan
