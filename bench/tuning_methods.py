@@ -176,8 +176,8 @@ def section(found: dict[str, Any]) -> str:
         "`python -m bench.tuning_methods`: the encoder adapted to the catalogue by each method, as a content scorer "
         "alone (sentence vectors, no words, no behaviour of others); settings in bench/tuning_methods.toml. NDCG@10 "
         "on validation and on test; the gain over the untouched encoder on the same people; its share of "
-        "full tuning's, the mean over the seeds. Choose a variant by its validation column; where another number of people stands in it, it "
-        "was measured on so many of them, and is no more than a hint.",
+        "full tuning's, the mean over the seeds. Choose a variant by its validation column; where a number of people "
+        "stands in it, it was measured on so many of them, and is no more than a hint.",
         "",
     ]
     for key, told in found.items():
