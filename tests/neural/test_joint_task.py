@@ -188,6 +188,19 @@ class TestObjective:
                 total += weight
         assert task.loss(batch).item() == pytest.approx(cost / total, rel=1e-5)
 
+    def test_the_next_item_is_one_that_was_liked(self):
+        """−log softmax over what training holds, by hand: of likings alone, a dislike is no target."""
+        task, batch = alone("next item")
+        pairs = task.material.pairs.take(batch[0])
+        said = task._said(pairs)
+        bags = pairs.bags(task.material.histories, task.reading)
+        u = task.model.users(bags, None if said is None else torch.from_numpy(said))
+        mine, theirs, _ = task.model.sides(u, *task.model.items(torch.from_numpy(task.trained)))["deep"]
+        log_p = torch.log_softmax(mine @ theirs.T, dim=1).detach().numpy()
+        cost = -log_p[np.arange(len(pairs)), task.place[pairs.item]] * pairs.weight
+        assert 0 < pairs.label.mean() < 1
+        assert task.loss(batch).item() == pytest.approx(cost[pairs.label > 0].mean(), rel=1e-4)
+
     @pytest.mark.parametrize("name", LOSSES)
     def test_each_loss_alone_agrees_with_finite_differences(self, name):
         """Along three directions through all parameters at once: (L(θ + εv) − L(θ − εv)) / 2ε = ∇L · v."""
