@@ -211,6 +211,34 @@ def chance_task(own_pair):
     return AttentionTask(model, like, examples, examples.only(np.zeros(len(examples), bool)), negatives, plan)
 
 
+@pytest.mark.parametrize("kind", ["bce", "squared"])
+def test_what_was_taken_is_one_and_what_was_drawn_is_none(kind):
+    """By hand: y = 1 for the first candidate alone, and a drawn one that was taken counts nothing."""
+    rng = np.random.default_rng(0)
+    histories = [rng.permutation(N_ITEMS)[:6].tolist() for _ in range(20)]
+    data = dataset_of(histories, N_ITEMS)
+    reading = Reading("earlier", 1.0, 0.0, 50)
+    examples = examples_of(data, np.full(data.n_interactions, -1), np.ones(N_ITEMS, dtype=bool), reading)
+    rows = data.interactions
+    negatives = Negatives.of(data.item_counts, 0.0, rows.user, rows.item)
+    plan = AttentionPlan(reading, loss=kind, negatives=8, own_pair=True)
+    nobody = examples.only(np.zeros(len(examples), bool))
+    task = AttentionTask(untrained(), some_similarities(), examples, nobody, negatives, plan)
+    which = np.arange(len(examples))
+    pairs, labels, weights = task.cases(which, 3)
+    assert (labels == (np.arange(9) == 0)).all()
+    drawn, _ = negatives.draw(task.users, 8, np.random.default_rng(3))
+    met = np.array([[j in histories[u] for j in row] for u, row in zip(task.users, drawn, strict=True)])
+    assert met.any()
+    assert ((weights[:, 1:] == 0) == met).all()
+    p = 1 / (1 + np.exp(-task.model(pairs).detach().double().numpy().reshape(-1, 9)))
+    cost = np.where(np.arange(9) == 0, -np.log(p), -np.log(1 - p))
+    if kind == "squared":
+        cost = 0.5 * np.where(np.arange(9) == 0, 1 - p, p) ** 2
+    kept = np.concatenate([np.ones((len(which), 1)), ~met], axis=1)
+    assert task.loss((which, 3)).item() == pytest.approx((cost * kept).sum() / kept.sum(), rel=1e-5)
+
+
 def test_that_somebody_took_both_is_no_part_of_what_they_are_asked():
     found = {}
     for own_pair in (False, True):
