@@ -52,6 +52,10 @@ class TestLikelihoods:
         lost = objective.ordinal(doubles(0.0, 0.0, 0.0), doubles(-1.0, 1.0), torch.tensor([0, 1, 2]))
         low = 1 / (1 + math.e)
         assert lost.exp().reciprocal().tolist() == pytest.approx([low, 1 - 2 * low, low])
+        # one above the middle: the upper threshold is as near as it, and high levels are the likely ones
+        lost = objective.ordinal(doubles(1.0, 1.0, 1.0), doubles(-1.0, 1.0), torch.tensor([0, 1, 2]))
+        lowest = 1 / (1 + math.exp(2))
+        assert lost.exp().reciprocal().tolist() == pytest.approx([lowest, 0.5 - lowest, 0.5])
 
     def test_the_levels_of_a_rating_sum_to_one_wherever_it_stands(self):
         for predicted in (-30.0, -2.0, 0.3, 9.0):

@@ -139,6 +139,39 @@ def test_evidence_names_columns(products, name):
     assert str(strongest.key).split("=")[0] in {"group", "age", "genre"}
 
 
+@pytest.mark.parametrize("world", ["products", "seasons"])
+def test_a_factorization_machine_answers_by_the_double_sum(world, request):
+    """y = w0 + Σ w_f x_f + Σ_{f<g} (v_f·v_g) x_f x_g over all features of query and item (Rendle 2010, eq. 1)."""
+    if world == "products":
+        held, fits = request.getfixturevalue(world)
+        fitted, q = fits["factorization_machine", "all"], held.queries.take(np.arange(3))
+    else:
+        data, fits = request.getfixturevalue(world)
+        fitted, q = fits["factorization_machine"], data.queries(np.arange(3))
+    at, items = fitted._factors, np.array([0, 5, 7])
+    asked, liking = fitted._asked(q)
+    query, inputs = fitted._asked_matrix(asked), fitted._inputs(liking)
+    first = at.feature_weight.size - fitted._offered.shape[1]
+    assert query.shape[1] == first
+    scores = fitted.score(q, items).values
+    for row in range(3):
+        events = np.arange(q.indptr[row], q.indptr[row + 1])
+        assert events.size
+        for column, item in enumerate(items):
+            found = [(1.0, at.item_weight[item], at.item[item])]
+            for table in range(at.event.shape[0]):
+                for event in events:
+                    x, j = inputs[event, table] / np.sqrt(events.size), q.items[event]
+                    found.append((x, at.event_weight[table, j], at.event[table, j]))
+            for side, start in ((query[[row]], 0), (fitted._offered[[item]], first)):
+                for feature, x in zip(side.indices + start, side.data, strict=True):
+                    found.append((x, at.feature_weight[feature], at.feature[feature]))
+            y = float(at.offset[0]) + sum(x * w for x, w, _ in found)
+            for a, (x, _, v) in enumerate(found):
+                y += sum(float(x * z * (v @ u)) for z, _, u in found[a + 1 :])
+            assert scores[row, column] == pytest.approx(y, rel=1e-4, abs=1e-4)
+
+
 def test_a_tree_is_the_split_by_hand():
     """One split of two groups: leaves are the group means of what is left of the mean, times the learning rate."""
     data = product_world(users=60, each=10)
