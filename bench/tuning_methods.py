@@ -1,12 +1,13 @@
 """Ways to tune the text encoder, side by side: what each trains, costs and gains as a content scorer.
 
     python -m bench.tuning_methods --data ../shared/data --dataset beauty [--only "full|biases"] [--config F.toml]
-        [--keep FOLDER] [--checkpoints FOLDER] [--device cuda] [--out F.json]
+        [--keep FOLDER] [--checkpoints FOLDER] [--device cuda] [--seed 1] [--out F.json]
 
 The untouched MiniLM (float32), every method of the file after it, and the smaller forms of what was tuned, each in a
 process of its own; bench/tuning_methods.toml has the settings. Whitening and recency are chosen for each on
 validation, the test is looked at once. What can be written as a folder is kept under ``--keep``. Figures go to
-bench/results/tuning_methods.json; what is there of other rows and datasets is kept.
+bench/results/tuning_methods.json; what is there of other rows and datasets is kept, and a row of another seed than 0
+bears it in its name.
 """
 
 from __future__ import annotations
@@ -86,7 +87,18 @@ def run(
     found = compare_encoders(data, encoders, split=SplitConfig(), run=options).to_json()
     for row in found["encoders"].values():
         row["model"] = Path(row["model"]).name  # where it was kept says nothing
-    return {**found, "settings": settings, "costs": costs, "device": _device(options)}
+    told = {**found, "settings": settings, "costs": costs, "device": _device(options)}
+    return told if options.seed == 0 else _of_seed(told, options.seed)
+
+
+def _of_seed(found: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return the figures with the seed in the names of the rows, without the untouched encoder."""
+    rows = {name: row for name, row in found["encoders"].items() if name != UNTOUCHED}
+    named = {
+        part: {f"{name}, seed {seed}": value for name, value in told.items()}
+        for part, told in (("encoders", rows), ("settings", found["settings"]), ("costs", found["costs"]))
+    }
+    return {**found, **named}
 
 
 def tuned(
@@ -163,9 +175,9 @@ def section(found: dict[str, Any]) -> str:
         "",
         "`python -m bench.tuning_methods`: the encoder adapted to the catalogue by each method, as a content scorer "
         "alone (sentence vectors, no words, no behaviour of others); settings in bench/tuning_methods.toml. NDCG@10 "
-        "on validation and on test; the gain over the untouched encoder on the same people; the share of full "
-        "tuning's gain. Choose a variant by its validation column; where another number of people stands in it, it "
-        "was measured on so many of them, and is no more than a hint.",
+        "on validation and on test; the gain over the untouched encoder on the same people; its share of "
+        "full tuning's, the mean over the seeds. Choose a variant by its validation column; where a number of people "
+        "stands in it, it was measured on so many of them, and is no more than a hint.",
         "",
     ]
     for key, told in found.items():
@@ -176,7 +188,9 @@ def section(found: dict[str, Any]) -> str:
 def _table(told: dict[str, Any]) -> list[str]:
     """Return the table of one dataset."""
     rows = told["encoders"]
-    full = (rows.get(TEACHER, {}).get("gain") or {}).get("difference")
+    teachers = [row for name, row in rows.items() if name == TEACHER or name.startswith(f"{TEACHER}, seed ")]
+    gains = [row["gain"]["difference"] for row in teachers if row["gain"]]
+    full = sum(gains) / len(gains) if gains else None
     everybody = max(row["validated"] for row in rows.values())
     lines = [
         "| method | trained | validation | test | gain | of full's | on | s | CPU s | peak MB | kept |",
@@ -217,6 +231,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the tuned encoders")
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=RunOptions().threads)
     parser.add_argument("--out", type=Path, default=RESULT)
     told = parser.parse_args()
@@ -227,7 +242,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             each_alone(only, told, told.keep or Path(place))
         return
-    options = RunOptions(threads=told.threads, checkpoints=told.checkpoints, device=told.device)
+    options = RunOptions(
+        seed=told.seed, threads=told.threads, checkpoints=told.checkpoints, device=told.device
+    )
     data = datasets.load(told.dataset, told.data)
     with tempfile.TemporaryDirectory() as place:
         measured = run(data, table, options, told.keep or Path(place), only)
@@ -241,7 +258,7 @@ def each_alone(rows: Iterable[str], told: argparse.Namespace, keep: Path) -> Non
     """Measure every row in a process of its own, so that memory is told from a clean start."""
     for name in rows:
         words: list[Any] = [sys.executable, "-m", "bench.tuning_methods", "--only", name, "--keep", keep]
-        for option in ("data", "dataset", "config", "checkpoints", "device", "threads", "out"):
+        for option in ("data", "dataset", "config", "checkpoints", "device", "seed", "threads", "out"):
             if (value := getattr(told, option)) is not None:
                 words += [f"--{option}", value]
         subprocess.run([str(word) for word in words], check=True)

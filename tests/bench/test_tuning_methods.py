@@ -9,6 +9,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 import tomllib
+from dataclasses import replace
 
 from bench import tuning_methods
 from fuserec import RunOptions, sample
@@ -60,6 +61,11 @@ def test_methods_stand_side_by_side_with_what_they_cost(tmp_path, monkeypatch):
     merged = tuning_methods.joined(found, again)
     assert list(again["encoders"]) == ["untouched", "adapters"]
     assert list(merged["encoders"]) == list(rows)
+    seeded = tuning_methods.run(sample(), TABLE, replace(RUN, seed=1), tmp_path / "other", ("adapters",))
+    assert list(seeded["encoders"]) == list(seeded["costs"]) == ["adapters, seed 1"]
+    merged = tuning_methods.joined(merged, seeded)
+    assert list(merged["encoders"]) == [*rows, "adapters, seed 1"]
+    assert "| adapters, seed 1 |" in tuning_methods.section({"beauty": merged})
     with pytest.raises(
         SystemExit, match="no row 'nothing': there are full, LoRA, rank 8, adapters, one layer"
     ):

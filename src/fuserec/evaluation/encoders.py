@@ -46,7 +46,7 @@ EXPONENTS: tuple[float | None, ...] = (None, 0.35, 0.0)
 """How far vectors are whitened: as without configuration, less, only centred."""
 
 RECENCIES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-CHOSEN_ON = 3000
+CHOSEN_ON = 10_000
 """Validation queries by which both are chosen, at most."""
 
 TIMED_TEXTS, TIMED_REQUESTS = 256, 30
