@@ -55,6 +55,7 @@ class TestLeaks:
         "where",
         [
             {"parts": {"language_pair": {"model": "HERE"}}},
+            {"parts": {"averaged": {"of": "language_pair", "options": {"model": "HERE"}}}},
             {"fusion": {"last_stage": {"scorer": {"scorer": "language_pair", "model": "HERE"}}}},
         ],
     )

@@ -31,6 +31,8 @@ def leak_notes(dataset: Dataset, held: Split, configs: Iterable[RecommenderConfi
 def _begun_from(config: RecommenderConfig) -> list[str]:
     """Return the language models that parts and the last stage begin from."""
     tables = [*config.parts.values(), config.fusion.last_stage.scorer or {}]
+    held = [table.get("options") for table in tables]  # by wrappers
+    tables += [options for options in held if isinstance(options, dict)]
     return [table["model"] for table in tables if isinstance(table.get("model"), str)]
 
 
