@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "features",
         "control",
         "filters",
+        "judged",
         "reasons",
         "requests",
         "search",

@@ -23,6 +23,7 @@ from fuserec.features import item_features
 from fuserec.filters import Filters
 from fuserec.fitted import Fitted, eligible, explained, listed, probable, worded
 from fuserec.fusion import fusion_of
+from fuserec.judged import Judgement, judged
 from fuserec.questions import questions
 from fuserec.reasons import Language
 from fuserec.requests import (
@@ -315,6 +316,18 @@ class Recommender:
         """
         check_answer(None, language)
         return explained(self.fitted, item, query_of(user, history, text, context), language)
+
+    def judge(
+        self,
+        item: str,
+        *,
+        user: str | None = None,
+        history: Sequence[str | Event] = (),
+        text: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> list[Judgement]:
+        """Return what each head of the part language_pair says of somebody and an item, the head that ranks first."""
+        return judged(self.fitted, item, query_of(user, history, text, context))
 
     def search(
         self, text: str, k: int = 10, *, user: str | None = None, filters: Filters | None = None

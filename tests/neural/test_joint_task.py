@@ -26,6 +26,20 @@ RUN = RunOptions(seed=5, threads=1)
 SMALL = {"embedding_dim": 8, "hidden": 6, "batch_size": 64, "negatives": 10, "held_out": 0, "id_dropout": 0.0}
 
 
+NONE = {"lambda_content": 0.0, "lambda_deep": 0.0, "lambda_feedback": 0.0}
+LOSSES = {
+    "content": {"lambda_content": 1.0},
+    "bernoulli": {"lambda_deep": 1.0},
+    "gaussian": {"lambda_deep": 1.0, "likelihood": "gaussian"},
+    "ordinal": {"lambda_deep": 1.0, "likelihood": "ordinal"},
+    "next item": {"lambda_deep": 1.0, "deep_loss": "next_item"},
+    "interactions": {"lambda_feedback": 1.0},
+    "feedback": {"lambda_feedback": 1.0},
+}
+POLICY = {"lambda_feedback": 1.0, "feedback_loss": "policy_gradient"}
+"""Not the slope of any loss: its weights are held fixed."""
+
+
 def task_of(data=None, **options):
     data = data or small_dataset()
     return fit.prepared(JointConfig(**{**SMALL, **options}), data, small_features(data, RUN), RUN)[0]
@@ -154,6 +168,85 @@ class TestObjective:
         assert 0 < r.mean() < 1
         assert task.loss(batch).item() == pytest.approx(2.0 * wanted, rel=1e-5)
 
+    def test_a_drawn_pair_is_a_negative_at_its_own_weight(self):
+        """Summed pair by pair over liked, disliked and unknown items; what a person took is no negative of theirs."""
+        task = task_of(lambda_deep=0, lambda_feedback=0, as_words=0, negatives=1000, unknown_weight=0.25)
+        (which, _, _) = task.batches(0)[0]
+        batch = (which[:20], np.empty(0, np.int64), 0)
+        pairs = task.material.pairs.take(batch[0])
+        z, items = torch.from_numpy(task._said(pairs)), task.model.items()[0]
+        u = task.model.users(pairs.bags(task.material.histories, task.reading), z)
+        pi = torch.sigmoid(u @ items.T).detach().double().numpy()
+        known, cost, total = task.material.pairs, 0.0, 0.0
+        for row in range(20):
+            mine = known.item[known.user == pairs.user[row]]
+            cases = [(int(pairs.item[row]), float(pairs.label[row]), float(pairs.weight[row]))]
+            cases += [(j, 0.0, 0.25) for j in task.trained if j not in mine]
+            for j, r, counts in cases:
+                weight = counts * task.told[j]
+                cost -= weight * (r * np.log(pi[row, j]) + (1 - r) * np.log(1 - pi[row, j]))
+                total += weight
+        assert task.loss(batch).item() == pytest.approx(cost / total, rel=1e-5)
+
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_each_loss_alone_agrees_with_finite_differences(self, name):
+        """Along three directions through all parameters at once: (L(θ + εv) − L(θ − εv)) / 2ε = ∇L · v."""
+        task, batch = alone(name)
+        parameters = [p for p in task.model.parameters() if p.requires_grad]
+        torch.manual_seed(3)
+        with torch.no_grad():
+            for p in parameters:  # away from where they begin, zeros among them
+                p.add_(0.1 * torch.randn_like(p))
+        before = [p.detach().clone() for p in parameters]
+        grads = torch.autograd.grad(task.loss(batch), parameters, allow_unused=True)
+        for _ in range(3):
+            along = [torch.randn_like(p) for p in parameters]
+            slope = sum(float((g * v).sum()) for g, v in zip(grads, along, strict=True) if g is not None)
+            sides = []
+            for step in (1e-2, -1e-2):
+                with torch.no_grad():
+                    for p, start, v in zip(parameters, before, along, strict=True):
+                        p.copy_(start + step * v)
+                sides.append(task.loss(batch).item())
+            assert slope == pytest.approx((sides[0] - sides[1]) / 2e-2, rel=0.03, abs=3e-3)
+
+    @pytest.mark.parametrize("name", [*LOSSES, "policy gradient"])
+    def test_a_step_down_each_loss_alone_lifts_what_was_liked_and_sinks_what_was_not(self, name):
+        """In the batch itself: logits of liked pairs rise; those of disliked and of drawn ones fall beside them."""
+        task, batch = alone(name)
+        (head,) = task.model.heads
+        pairs = (task.material.shown if len(batch[1]) else task.material.pairs).take(
+            batch[1] if len(batch[1]) else batch[0]
+        )
+
+        def logits():
+            bags = pairs.bags(task.material.histories, task.reading)
+            said = task._said(pairs)
+            u = task.model.users(bags, None if said is None else torch.from_numpy(said))
+            mine, theirs, _ = task.model.sides(u, *task.model.items())[head]
+            return (mine @ theirs.T).detach().numpy()
+
+        before = logits()
+        optimizer = torch.optim.SGD(task.model.parameters(), lr=0.02)
+        for _ in range(20):
+            optimizer.zero_grad()
+            task.loss(batch).backward()
+            optimizer.step()
+        change, rows = logits() - before, np.arange(len(pairs))
+        own = change[rows, pairs.item]
+        if name in ("gaussian", "ordinal"):  # a rating: towards what was given
+            high, low = own[pairs.rating > 4], own[pairs.rating < 2]
+        else:
+            high, low = own[pairs.label > 0], own[pairs.label == 0]
+        assert high.size
+        assert low.size
+        assert high.mean() > low.mean() + 1e-4
+        if name in ("content", "bernoulli", "next item", "interactions", "policy gradient"):
+            drawn = np.array(
+                [change[row, np.setdiff1d(task.trained, pairs.item[row])].mean() for row in rows]
+            )
+            assert high.mean() > drawn.mean() + 1e-4  # unknown is no like
+
     def test_its_gradient_is_the_weighted_sum_of_the_losses_alone(self):
         lambdas = {"lambda_content": 0.7, "lambda_deep": 2.0, "lambda_feedback": 0.3}
         whole = gradients(task_of(**lambdas))
@@ -188,6 +281,24 @@ class TestObjective:
         batches = task.batches(3)
         assert sorted(np.concatenate([batch[1] for batch in batches]).tolist()) == list(range(50))
         assert max(len(b[1]) for b in batches) - min(len(b[1]) for b in batches) <= 1
+
+
+def alone(name):
+    """Return a task with one loss only, and a batch of it."""
+    data = small_dataset()
+    if name == "feedback":
+        rng = np.random.default_rng(0)
+        rows = [
+            (f"user {u}", f"item-{j}", None, 0.2 + 0.7 * ((u + j) % 2), float((u * j) % 2))
+            for u, j in zip(range(40), rng.integers(0, 30, 40).tolist(), strict=True)
+        ]
+        data = shown(data, rows)
+    task = task_of(data, **{**NONE, **LOSSES.get(name, POLICY)}, as_words=0, dropout=0)
+    task.dtype = torch.float32  # not rounded as training rounds
+    pairs, logged, seed = task.batches(0)[0]
+    if name == "feedback":
+        pairs, logged = pairs[:0], np.arange(len(task.material.shown))
+    return task, (pairs, logged, seed)
 
 
 def start_of(task):

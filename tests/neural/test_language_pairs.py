@@ -348,6 +348,35 @@ def test_what_is_judged_in_several_batches_is_a_case_each(folders, monkeypatch):
     assert seen[5][2] == seen[64][2]
 
 
+@pytest.mark.parametrize("form", ["cross", "bi", "pair"])
+def test_the_loss_of_a_batch_is_of_what_was_taken_disliked_and_drawn(folders, form):
+    """−(1/N) Σ y log r + (1 − y) log(1 − r) over pairs, beside squared errors of one number a rated event."""
+    data = films(weights=[[1.0, -0.5, 1.0], [1.0, 1.0, 1.0]], ratings=[[5, 1, np.nan], [4, 5, 3]])
+    labels = {name: head_class(name).labels(data) for name in ("match", "rating")}
+    labels["rating"] = replace(labels["rating"], offsets=np.linspace(3, 4, 6, dtype=np.float32))
+    source = PairSource(data, described(data), labels, 0.0)
+    torch.manual_seed(0)
+    config = LanguagePairConfig(form=form, head_dim=4)
+    model = PairModel(open_backbone(folders["bert"], RUN), labels, config).eval()
+    plan = Pairing({"match": 2.0, "rating": 0.3}, "match", "bce", 2, 0, 8, 0)
+    task = PairTask(model, source, source.at, source.at[:0], plan)
+    assert source.at.tolist() == [1, 2, 4, 5]
+    made, met = task.paired(source.at, 7, 2), {0: {0, 1, 2}, 1: {3, 0, 4}}
+    assert made.items[:4].tolist() == [1, 2, 0, 4]
+    assert np.bincount(made.of[4:], minlength=4).tolist() == [0, 2, 2, 2]  # beside likings alone
+    for of, item in zip(made.of[4:].tolist(), made.items[4:].tolist(), strict=True):
+        assert item not in met[of // 2]
+    texts = [source.described.texts[i] for i in made.items]
+    with torch.no_grad():
+        logits = model(made.users, made.of, texts, "match")[:, 0].double().numpy()
+        told = model(made.users, made.of[:4], texts[:4], "rating")
+    assert told.shape == (4, 1)
+    r, y = 1 / (1 + np.exp(-logits)), np.array([0, 1, 1, 1] + [0] * 6)
+    pairs = -(y * np.log(r) + (1 - y) * np.log(1 - r)).mean()
+    errors = (told[:, 0].numpy() + np.linspace(3, 4, 6)[source.at] - [1, np.nan, 5, 3]) ** 2
+    assert task.loss((source.at, 7)).item() == pytest.approx(2 * pairs + 0.3 * np.nanmean(errors), rel=1e-4)
+
+
 def test_the_softmax_of_a_batch_leaves_out_what_a_person_has_taken(folders):
     data = dataset_of([[0, 1], [0, 2], [3, 1]], 4, titles=["galaxy", "robot", "bread", "soup"])
     source = PairSource(data, described(data), {"match": head_class("match").labels(data)}, 0.5)

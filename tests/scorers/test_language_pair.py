@@ -17,7 +17,8 @@ from fuserec.config import RecommenderConfig
 from fuserec.data.query import QueryBatch
 from fuserec.encoders.base import WeightsError
 from fuserec.encoders.reading import Words, with_words
-from fuserec.errors import ConfigError, DataError, MissingExtraError
+from fuserec.errors import ConfigError, DataError, MissingExtraError, RequestError
+from fuserec.neural.language.heads import known_heads
 from fuserec.run import CancelledError
 from fuserec.scorers import create
 from fuserec.testing import check_scorer, small_dataset, small_features
@@ -117,8 +118,23 @@ def test_one_encoder_learns_several_things(model):
     wanted = np.where(np.arange(12) % 3 == 0, 2.0, 5.0)
     found = scorer.predict(q, np.tile(np.arange(12), (3, 1)))
     assert np.abs(found - wanted).mean() < 0.5
-    good = scorer._model.outputs("sentiment", scorer._model.described.queries(q), None)
-    assert ((good > 0) == (ITEMS % 3 != 0)).mean() > 0.95
+    for one in (scorer, restored(scorer, small_features(data, RUN))):
+        good = one.says("sentiment", q)
+        assert ((good > 0.5) == (ITEMS % 3 != 0)).mean() > 0.95
+        np.testing.assert_allclose(one.says("rating", q, np.arange(12)), found, rtol=1e-4)
+        np.testing.assert_allclose(one.says("match", q), 1 / (1 + np.exp(-one.score(q).values)), rtol=1e-4)
+        shares = one.says("topic", q)  # of people alone: which category they like next
+        assert one.taught("topic").names == ("taste 0", "taste 1", "taste 2")
+        np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-5)
+        assert shares[:, 0].max() < 0.25  # nobody likes taste 0
+    nobody = QueryBatch.of_histories([[], [1]])
+    for head in known_heads():
+        if head != "click":
+            assert np.isnan(scorer.says(head, nobody)).all(axis=1).tolist() == [True, False]
+    with pytest.raises(
+        RequestError, match=r"'sentiments' was not taught; did you mean 'sentiment'\?.*fit again"
+    ):
+        scorer.says("sentiments", q)
     logits = scorer.score(q).values  # of two tastes taken after each, the disliked one is no match
     assert logits[:, ITEMS % 3 == 0].mean() < logits[:, ITEMS % 3 != 0].mean()
 
@@ -149,13 +165,19 @@ def test_the_rest_follows_below_what_a_cross_encoder_has_read(learnt, model):
     few = scorer.from_state(config.model_copy(update={"candidates": 6}), *state, small_features(data, RUN))
     q = QueryBatch.of_histories([[0], [1, 2], [5]])
     every, some = learnt["cross"].score(q).values, few.score(q).values
+    words = small_features(data, RUN).lexical.toarray()
     for row in range(3):
         read = np.flatnonzero(np.isclose(some[row], every[row], rtol=1e-5))
         assert read.size >= 6
         pool = read[np.argsort(-some[row, read])][:6]
         rest = np.setdiff1d(ITEMS, pool)
         assert some[row, rest].max() < some[row, pool].min()
-        assert not np.isin(q.items[q.indptr[row] : q.indptr[row + 1]], pool).any()
+        own = q.items[q.indptr[row] : q.indptr[row + 1]]
+        assert not np.isin(own, pool).any()
+        # read is what is nearest to the words of the history, and the rest follows by that
+        near = words @ (0.8 ** np.arange(len(own))[::-1] @ words[own])
+        assert near[pool].min() > np.delete(near, [*pool, *own]).max() - 1e-6
+        assert (np.diff(near[rest[np.argsort(-some[row, rest])]]) < 1e-6).all()
     assert few.for_candidates().config.candidates == 0
 
 

@@ -16,6 +16,7 @@ from fuserec.cli.doctor import doctor
 from fuserec.cli.encoders import compare as compare_encoders
 from fuserec.cli.evaluate import evaluate
 from fuserec.cli.fit import fit
+from fuserec.cli.judge import judge
 from fuserec.cli.keep import forget, info, update
 from fuserec.cli.language import compress
 from fuserec.cli.language import tune as tune_encoder
@@ -52,6 +53,7 @@ app.command(rich_help_panel=ASK)(recommend)
 app.command(rich_help_panel=ASK)(similar)
 app.command(rich_help_panel=ASK)(search)
 app.command(rich_help_panel=ASK)(explain)
+app.command(rich_help_panel=ASK)(judge)
 app.command(rich_help_panel=ASK)(ask)
 app.command(rich_help_panel=KEEP)(update)
 app.command(rich_help_panel=KEEP)(control)

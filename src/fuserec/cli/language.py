@@ -200,24 +200,21 @@ def pair_teacher(folder: Path | None) -> tuple[PairScores | None, list[Seen]]:
     if folder is None:
         return None, []
     from fuserec.encoders.tuned import Seen, seen_by
+    from fuserec.judged import pair_scorer
     from fuserec.neural.language.pairs.text import SEPARATOR
     from fuserec.recommender import Recommender
-    from fuserec.scorers.language_pair import LanguagePair
 
     try:
         fitted = Recommender.load(folder).fitted
     except ModelFormatError as fault:
         raise ModelFormatError(f"--teacher {fault}") from None
-    asked = [getattr(fitted.fused, "last_stage", None), *fitted.fused.parts.values()]
-    able = [part for part in asked if isinstance(part, LanguagePair)]
-    if not able:
+    part, data = pair_scorer(fitted.fused), fitted.dataset
+    if part is None:
         said = fitted.fused.facts.get("last_stage", {}).get("said", "")
         raise RequestError(
             f"--teacher {folder}: none of its parts is a language_pair: fit a model with [parts.language_pair] or with "
             f"it as [fusion.last_stage]{said and f' ({said})'}"
         )
-    part = min(able, key=lambda each: each.config.form != "cross")
-    data = fitted.dataset
     taught = Seen(data.info.name, data.fingerprint, data.fingerprint, {"protocol": "none"})
 
     def scores(people: Sequence[str], items: Sequence[str]) -> np.ndarray:

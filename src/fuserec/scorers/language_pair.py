@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from fuserec.errors import RequestError, nearest
 from fuserec.neural import require
 from fuserec.neural.language.pairs.config import LanguagePairConfig
 from fuserec.numerics.hashing import reseed
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fuserec.data.dataset import Dataset
     from fuserec.data.query import QueryBatch
     from fuserec.encoders.features import ItemFeatures
-    from fuserec.neural.language.pairs.fitted import FittedPair
+    from fuserec.neural.language.pairs.fitted import FittedPair, NumericHead
     from fuserec.run import RunOptions
     from fuserec.types import Arrays, Meta, State
 
@@ -169,6 +170,45 @@ class LanguagePair(Scorer):
         """
         self.require_fitted()
         return self._model.of_texts(self.config.main, people, items)
+
+    def says(self, head: str, q: QueryBatch, items: np.ndarray | None = None) -> np.ndarray:
+        """Return what one of the heads says, in its own terms; NaN where there is nothing to read.
+
+        A probability float32 (n, m) of each item (match, click, sentiment), a rating within the scale (rating), or of
+        people alone the shares (n, n_classes) of the classes that :meth:`taught` names (topic).
+
+        Parameters
+        ----------
+        head : str
+        q : QueryBatch
+        items : int64 (m,) or (n, m), optional
+            The whole catalogue without it. Every item asked for is read, whatever ``candidates`` is.
+        """
+        told = self.taught(head)
+        texts = self._model.described.queries(q)
+        heard = np.flatnonzero([bool(text) for text in texts])
+        every = np.arange(self._items.size) if items is None else items
+        wide = np.broadcast_to(every, (len(q), every.shape[-1]))
+        if head == "rating":
+            said = self.predict(q.take(heard), wide[heard])
+        else:
+            said = self._model.says(head, [texts[r] for r in heard], wide[heard])
+        out = np.full((len(q), said.shape[1]), np.nan, np.float32)
+        out[heard] = said
+        if told.reads == "pair":
+            out[~self._items[wide]] = np.nan
+        return out
+
+    def taught(self, name: str) -> NumericHead:
+        """Return a head that was taught: what it reads, what its answers mean, the names of its classes."""
+        self.require_fitted()
+        heads = self._model.heads
+        if name not in heads:
+            raise RequestError(
+                f"language_pair: the head {name!r} was not taught{nearest(name, list(heads))} "
+                f"(taught: {', '.join(heads)}): name it in heads and fit again"
+            )
+        return heads[name]
 
     def _outputs(self, q: QueryBatch, texts: list[str], items: np.ndarray | None) -> np.ndarray:
         """Return float32 (n, m): what the head that ranks says."""

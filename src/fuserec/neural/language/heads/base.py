@@ -54,6 +54,9 @@ class Head(nn.Module, ABC):
     reads: ClassVar[Literal["pair", "user"]] = "pair"
     """Whether it sees the item. What is to be guessed of an item must not be read off the item itself."""
 
+    answers: ClassVar[Literal["chance", "value", "shares"]] = "chance"
+    """What outputs mean: σ of one is a probability, it is a value as it stands, or a softmax over all gives shares."""
+
     sampled: ClassVar[bool] = False
     """Whether pairs that never met are its negatives."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class Rating(Head):
     """One number beside what ids alone say: r̂ = offset + M(d_u, d_i), squared error in the scale of the ratings."""
 
     name: ClassVar[str] = "rating"
+    answers: ClassVar[Literal["chance", "value", "shares"]] = "value"
 
     @classmethod
     def labels(cls, data: Dataset) -> Labels:

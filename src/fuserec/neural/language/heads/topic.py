@@ -27,6 +27,7 @@ class Topic(Head):
 
     name: ClassVar[str] = "topic"
     reads: ClassVar[Literal["pair", "user"]] = "user"
+    answers: ClassVar[Literal["chance", "value", "shares"]] = "shares"
 
     @classmethod
     def labels(cls, data: Dataset) -> Labels:

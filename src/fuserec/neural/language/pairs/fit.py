@@ -230,7 +230,7 @@ def _kept(
     reader = Reader(kept, config.compute_type, config.batch_tokens, run.threads)
     if reader.why_torch:
         log.info("%s: answers need PyTorch, because %s", NAME, reader.why_torch)
-    heads = {name: NumericHead.of(model.head(name)) for name in config.heads}
+    heads = {name: NumericHead.of(model.head(name), task.source.labels[name].names) for name in config.heads}
     fitted = FittedPair(config, reader, heads, task.source.described, threshold, facts)
     return fitted if config.form == "cross" else fitted.with_vectors(run)
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from fuserec.encoders.recent import RecentVectors
 from fuserec.neural.language.pairs.reader import Kept, Reader
@@ -15,11 +16,10 @@ from fuserec.neural.language.pairs.text import Descriptions
 from fuserec.run import RunOptions
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from fuserec.data.dataset import Dataset
     from fuserec.encoders.base import Vectors
     from fuserec.encoders.text import TextConfig
+    from fuserec.neural.language.heads.base import Head
     from fuserec.neural.language.pairs.config import LanguagePairConfig
     from fuserec.types import Arrays, Meta, State
 
@@ -37,26 +37,40 @@ class NumericHead:
         One or two of a perceptron; none of a similarity.
     bias : float
         Of a similarity.
+    reads, answers : str
+        As of :class:`fuserec.neural.language.heads.base.Head`.
+    names : tuple of str
+        Of its columns, where they are classes.
     """
 
     layers: tuple[tuple[np.ndarray, np.ndarray], ...]
     bias: float = 0.0
+    reads: str = "pair"
+    answers: str = "chance"
+    names: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, head: nn.Module) -> NumericHead:
+    def of(cls, head: Head, names: tuple[str, ...] = ()) -> NumericHead:
         """Read the weights off a trained head."""
         arrays = {
             name: value.detach().float().cpu().numpy().copy() for name, value in head.state_dict().items()
         }
         if "body.bias" in arrays:
-            return cls((), float(arrays["body.bias"][0]))
+            return cls((), float(arrays["body.bias"][0]), head.reads, head.answers, names)
         places = sorted({name.rsplit(".", 1)[0] for name in arrays})
-        return cls(tuple((arrays[f"{place}.weight"], arrays[f"{place}.bias"]) for place in places))
+        layers = tuple((arrays[f"{place}.weight"], arrays[f"{place}.bias"]) for place in places)
+        return cls(layers, 0.0, head.reads, head.answers, names)
 
     def read(self, z: np.ndarray) -> np.ndarray:
         """Return float32 (n, columns) of what is read (n, width)."""
         weight, bias = self.layers[0]
         return self.top(z @ weight.T + bias)
+
+    def meant(self, out: np.ndarray) -> np.ndarray:
+        """Return outputs float32 (n, columns) as what they mean: probabilities, values, or shares of 1 in each row."""
+        if self.answers == "shares":
+            return np.asarray(softmax(out, axis=1), np.float32)
+        return out if self.answers == "value" else np.asarray(expit(out), np.float32)
 
     def top(self, hidden: np.ndarray) -> np.ndarray:
         """Return float32 (n, columns) of the sums (n, out) of the first layer."""
@@ -123,6 +137,18 @@ class FittedPair:
             return self._similar(head, u, items)
         rows = [self._network(head, row, None if items is None else items[r]) for r, row in enumerate(u)]
         return np.stack(rows)
+
+    def says(self, head: str, texts: Sequence[str], items: np.ndarray | None) -> np.ndarray:
+        """Return what a head means: float32 (n, m) of people and items; (n, columns) where it reads people alone.
+
+        Parameters are those of :meth:`outputs`.
+        """
+        known = self.heads[head]
+        if known.reads == "pair":
+            return known.meant(self.outputs(head, texts, items))
+        if not texts:
+            return np.zeros((0, known.layers[-1][1].size), np.float32)
+        return known.meant(known.read(self.recent.encode(self, texts, RunOptions(threads=1))))
 
     def of_texts(self, head: str, people: Sequence[str], items: Sequence[str]) -> np.ndarray:
         """Return float32 (n,): what a head says of pairs of texts, whether they are of this catalogue or not.
@@ -216,7 +242,16 @@ class FittedPair:
         for name, head in self.heads.items():
             for place, (weight, bias) in enumerate(head.layers):
                 arrays |= {f"head/{name}/{place}/weight": weight, f"head/{name}/{place}/bias": bias}
-        heads = {name: {"layers": len(head.layers), "bias": head.bias} for name, head in self.heads.items()}
+        heads = {
+            name: {
+                "layers": len(head.layers),
+                "bias": head.bias,
+                "reads": head.reads,
+                "answers": head.answers,
+                "names": list(head.names),
+            }
+            for name, head in self.heads.items()
+        }
         own: Meta = {"reader": meta, "heads": heads, "threshold": self.threshold, "facts": dict(self.facts)}
         return arrays, own
 
@@ -232,6 +267,9 @@ class FittedPair:
                     for place in range(int(told["layers"]))
                 ),
                 float(told["bias"]),
+                told.get("reads", "pair"),
+                told.get("answers", "chance"),
+                tuple(told.get("names", ())),
             )
             for name, told in meta["heads"].items()
         }

@@ -1,0 +1,58 @@
+"""``fuserec judge``: what a fine-tuned language model says of somebody and an item."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fuserec.cli.ask import Context, History, Model, User, Wanted, context_of, item_ids, loaded_model
+from fuserec.cli.screen import Debug, Json, Quiet, Screen
+
+if TYPE_CHECKING:
+    from fuserec.judged import Judgement
+
+SHOWN = 3
+"""Classes that are told, the likeliest ones."""
+
+
+def judge(
+    model: Model,
+    item: Annotated[str, typer.Option("--item", "-i", help="The item's id.", show_default=False)],
+    user: User = None,
+    history: History = None,
+    text: Wanted = None,
+    context: Context = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Judge how well an item suits somebody: what each head of the part language_pair says of their texts."""
+    from fuserec.cli.show import pairs
+
+    screen = Screen(json, quiet, debug)
+    loaded = loaded_model(model)
+    found = loaded.judge(
+        item, user=user, history=item_ids(loaded, history), text=text, context=context_of(context)
+    )
+    title = loaded.fitted.titles[loaded.fitted.item(item)]
+    value = {"item_id": item, "title": title, "heads": [one.to_json() for one in found]}
+    screen.result(value, pairs([("item", f"{title}  ({item})"), *((one.head, _said(one)) for one in found)]))
+    if user is not None and loaded.fitted.dataset.users.index(user) < 0:
+        screen.remark("note: the user is unknown: judged as for somebody new")
+
+
+def _said(one: Judgement) -> str:
+    """Return what a head says in words."""
+    from fuserec.cli.show import percent
+
+    if one.shares:
+        best = sorted(one.shares.items(), key=lambda pair: -pair[1])[:SHOWN]
+        return ", ".join(f"{name} {percent(share)}" for name, share in best)
+    if one.value is None:
+        return "no text to read"
+    if one.meaning == "value":
+        return f"{one.value:.2f}"
+    if one.threshold is None:
+        return percent(one.value)
+    return f"{percent(one.value)} ({'yes' if one.value > one.threshold else 'no'}, from {percent(one.threshold)} on)"
