@@ -47,11 +47,12 @@ class Judgement:
 
 
 def pair_scorer(fused: Fusion) -> LanguagePair | None:
-    """Return the part or the last stage that is a language model of pairs; None where there is none."""
+    """Return the last stage or the part that is a language model of pairs, a cross-encoder first; None without one."""
     from fuserec.scorers.language_pair import LanguagePair
 
-    able = [*fused.parts.values(), getattr(fused, "last_stage", None)]
-    return next((part for part in able if isinstance(part, LanguagePair)), None)
+    asked = [getattr(fused, "last_stage", None), *fused.parts.values()]
+    able = [part for part in asked if isinstance(part, LanguagePair)]
+    return min(able, key=lambda each: each.config.form != "cross", default=None)
 
 
 def judged(model: Fitted, item: str, query: Query) -> list[Judgement]:

@@ -235,6 +235,17 @@ class TestCompress:
         fault = cli("models", "compress", base, "-o", tmp_path / "y", "--teacher", teacher).fault
         assert "form = int8 teaches nothing" in fault
 
+    def test_a_student_and_a_form_are_two_commands(self, cli, base, tmp_path):
+        options = ["--student", base, "--form", "pruned", "--epochs", 1]
+        fault = cli("models", "compress", base, "-o", tmp_path / "x", *options).fault
+        assert fault.startswith("error: --student: another model learns as it is, so --form")
+        assert not (tmp_path / "x").exists()
+
+    def test_a_teacher_that_is_no_model_is_named(self, cli, base, tmp_path):
+        options = ["--student", base, "--teacher", base, "--data", tmp_path / "nowhere", "--epochs", 1]
+        fault = cli("models", "compress", base, "-o", tmp_path / "x", *options).fault
+        assert f"--teacher {base}: not a FuseRec model" in fault
+
     def test_a_teacher_without_pairs_is_refused(self, cli, saved_sample, base, tmp_path):
         options = ["--form", "layers", "--layers", 1, "--teacher", saved_sample]
         fault = cli("models", "compress", base, "-o", tmp_path / "x", *options).fault

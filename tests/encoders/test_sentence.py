@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -234,9 +236,33 @@ class TestSmallGpu:
         small.encode(texts, run)
         assert small._model.asked == [32, 16, 8, 4, 4]  # what has worked is kept
 
+    def test_requests_side_by_side_do_not_lower_it_for_each_other(self, run) -> None:
+        engine = self.engine(4)
+        plain = engine._model.encode
+
+        def beside(texts, **told):
+            engine._at_once = 1  # somebody else's texts were longer
+            return plain(texts, **told)
+
+        engine._model.encode = beside
+        assert engine.encode(["a", "bb"], run).tolist() == [[1, 1], [2, 1]]
+        assert engine._model.asked == [32, 16, 8, 4]
+        assert engine._at_once == 1
+
     def test_no_room_for_one_text_is_one_line(self, run) -> None:
         with pytest.raises(ConfigError, match=r"one text of 64 tokens: lower max_length of ") as caught:
             self.engine(0).encode(["a"], run)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("message", ["CUDA error: out of memory\nand more", "the header is damaged"])
+    def test_no_room_for_the_model_itself_is_one_line(self, message, monkeypatch, tmp_path) -> None:
+        def opened(*told, **options):
+            raise RuntimeError(message)
+
+        monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=opened))
+        wanted = (ConfigError, "name a smaller model") if "CUDA" in message else (RuntimeError, "the header")
+        with pytest.raises(wanted[0], match=wanted[1]) as caught:
+            TorchEngine(tmp_path / "large", None, "cuda")
         assert "\n" not in str(caught.value)
 
     def test_another_fault_stays_what_it_is(self, run) -> None:

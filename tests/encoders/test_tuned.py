@@ -7,12 +7,14 @@ import json
 import numpy as np
 import pytest
 
+from fuserec.config import RecommenderConfig
 from fuserec.data.splits import SplitConfig, split
 from fuserec.encoders.features import FeatureConfig
 from fuserec.encoders.kept import Probe, cosines, general_pairs, spearman
 from fuserec.encoders.sentence import SentenceConfig
-from fuserec.encoders.tuned import leak, read_tuning, seen_by, write_tuning
+from fuserec.encoders.tuned import leak, leak_of, read_tuning, seen_by, write_tuning
 from fuserec.errors import ModelFormatError
+from fuserec.evaluation.leakage.notes import leak_notes
 from fuserec.testing.planted import dataset_of
 
 
@@ -48,6 +50,24 @@ class TestLeaks:
         data = people()
         config = tuned(tmp_path / "m", data, data, protocol="none")
         assert "was tuned on all rows" in leak(config, data, split(data, SplitConfig(), 0).train)
+
+    @pytest.mark.parametrize(
+        "where",
+        [
+            {"parts": {"language_pair": {"model": "HERE"}}},
+            {"parts": {"averaged": {"of": "language_pair", "options": {"model": "HERE"}}}},
+            {"fusion": {"last_stage": {"scorer": {"scorer": "language_pair", "model": "HERE"}}}},
+        ],
+    )
+    def test_a_model_that_a_part_begins_from(self, tmp_path, where, caplog):
+        data = people()
+        tuned(tmp_path / "m", data, data, protocol="none")
+        told = json.loads(json.dumps(where).replace("HERE", (tmp_path / "m").as_posix()))
+        config = RecommenderConfig.parse({"features": {"use_sentence": "never"}, **told}, "test")
+        held = split(data, SplitConfig(), 0)
+        notes = [note for note in leak_notes(data, held, [config]) if "was tuned on" in note]
+        assert notes == [leak_of(str(tmp_path / "m"), data, held.train)]
+        assert notes[0] in caplog.messages
 
     def test_data_that_have_changed_since(self, tmp_path):
         data, now = people(), people(shift=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from small_language import RUN, WORDS, Calls, readers, titles
 
 from fuserec.data.splits import SplitConfig
+from fuserec.encoders.tuned import Seen
 from fuserec.errors import ConfigError
 from fuserec.run import CancelledError
 
@@ -210,6 +211,31 @@ def test_what_teacher_and_student_saw_is_remembered(folders, tmp_path):
     facts = compress(str(tmp_path / "a"), tmp_path / "b", told, RUN, data=readers(seed=1))
     assert [each["split"]["protocol"] for each in facts["seen"]] == ["last-out", "none"]
     assert [step["form"] for step in facts["compression"]] == ["layers", "layers"]
+
+
+def test_what_a_student_and_a_teacher_of_pairs_saw_is_remembered(folders, tmp_path):
+    told = config(form="layers", layers=2, epochs=1)
+    seen = compress(str(folders["bert"]), tmp_path / "a", told, RUN, data=readers(seed=2))["seen"]
+    taught_on = Seen("pairs", "1", "2", {"protocol": "none"})
+    facts = compress(
+        str(folders["bert"]),
+        tmp_path / "b",
+        config(epochs=1, texts=60),
+        RUN,
+        data=readers(),
+        split=SplitConfig(),
+        student=str(tmp_path / "a"),
+        scores=lambda people, items: np.arange(len(people), dtype=float),
+        taught_on=[taught_on],
+    )
+    assert facts["seen"][:2] == [*seen, asdict(taught_on)]
+    assert [each["split"]["protocol"] for each in facts["seen"]] == ["none", "none", "last-out"]
+
+
+def test_a_student_that_is_not_taught_is_refused(folders, tmp_path):
+    with pytest.raises(ConfigError, match="a student learns nothing with epochs = 0"):
+        compress(str(folders["bert"]), tmp_path / "x", config(epochs=0), RUN, student=str(folders["bert"]))
+    assert not (tmp_path / "x").exists()
 
 
 def test_stopped_teaching_goes_on_as_if_nothing_had_happened(folders, tmp_path):

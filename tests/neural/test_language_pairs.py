@@ -257,6 +257,25 @@ def test_walks_end_at_what_people_with_an_item_in_common_took():
     np.testing.assert_allclose(np.bincount(drawn, minlength=40) / drawn.size, wanted, atol=0.015)
 
 
+def test_nobody_walks_along_what_was_refused():
+    # everybody takes two items of their circle, and refuses one that all refuse
+    rows = [[41, 20 * (u % 2), 20 * (u % 2) + 1 + u % 7] for u in range(40)]
+    data = dataset_of(rows, 42, weights=[[-1.0, 1.0, 1.0]] * 40)
+    at, rng = np.arange(len(data.interactions)), np.random.default_rng(4)
+    ends = np.stack([Walks(data).draw(at, rng) for _ in range(20)])
+    second = at % 3 == 2
+    assert (ends[:, ~second] == -1).all()  # before them nothing was taken
+    assert (ends[:, second] // 20 == data.interactions.user[second] % 2).all()
+    nothing = dataset_of(rows, 42, weights=[[-1.0] * 3] * 40)
+    assert (Walks(nothing).draw(at, rng) == -1).all()
+
+
+def test_somebody_who_has_met_everything_has_no_negatives():
+    data = dataset_of([[0, 1, 2], [2, 1, 0]], 3, titles=["a", "b", "c"])
+    source = PairSource(data, described(data), {"match": head_class("match").labels(data)}, 0.0, 1.0)
+    assert (source.negatives(source.at, 3, np.random.default_rng(0)) == -1).all()
+
+
 def test_near_negatives_are_in_their_share_and_never_met():
     data = two_circles()
     labels = {"match": head_class("match").labels(data)}

@@ -293,6 +293,15 @@ def test_what_the_model_drops_in_training_can_be_set(folders, kind, method):
     torch.testing.assert_close(vectors(0.6)[0], quiet)  # answers drop nothing
 
 
+def test_what_attention_drops_can_be_set_where_a_configuration_says_a_whole_number(folders):
+    backbone = open_backbone(str(folders["qwen2"]), RUN)
+    held = [module for module in backbone.model.modules() if "attention_dropout" in vars(module)]
+    for module in held:
+        module.attention_dropout = 0
+    tune(backbone, TuningConfig(method="full", model_dropout=0.25), STEPS)
+    assert {module.attention_dropout for module in held} == {0.25}
+
+
 def test_the_last_layers_are_as_many_as_asked(folders):
     one = sizes(made(folders["bert"], "last_layers", layers=1))[0]
     assert sizes(made(folders["bert"], "last_layers", layers=2))[0] == 2 * one

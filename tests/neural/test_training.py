@@ -290,12 +290,14 @@ class TestStops:
         assert torch.equal(state, states[1])
         assert device == torch.device("cuda:1")
 
-    def test_a_finished_one_is_taken_as_it_is(self, tmp_path):
+    def test_a_finished_one_is_taken_as_it_is_and_does_not_say_that_it_goes_on(self, tmp_path, caplog):
         checkpoint, task = Checkpoint(tmp_path, "toy", "k"), Toy([0.1, 0.3, 0.2, 0.1, 0.1])
         at = training.train(task, plan(), RUN, checkpoint)
+        assert caplog.messages == []
         again = Toy(seed=9)
         assert vars(training.train(again, plan(), RUN, checkpoint)) == vars(at)
         assert again.asked == []
+        assert caplog.messages == ["toy: its training had ended, it is taken from its checkpoint"]
         assert same(copied(again.model), copied(task.model))
 
     def test_checkpoints_are_made_by_the_clock(self, tmp_path, monkeypatch):

@@ -248,6 +248,19 @@ def test_a_model_answers_by_context_before_and_after_it_is_stored(tmp_path, name
     assert model.fitted.dataset.n_users == data.n_users - 1
 
 
+def test_a_column_that_has_the_name_of_semantic_ids_is_not_lost():
+    import polars as pl
+
+    data = tastes(n_users=30)
+    config = FeatureConfig.parse({"use_sentence": "never", "codes": {"levels": 1}}, "test")
+    table = data.item_table.with_columns(pl.lit("own").alias("semantic_id"))
+    data = replace(data, item_table=table)
+    with pytest.raises(
+        ConfigError, match=r"have a column 'semantic_id'.*rename that column, or set levels = 0"
+    ):
+        create("trees", SMALL["trees"]).fit(data, ItemFeatures.build(data, config, RUN), RUN)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_semantic_ids_are_a_column_by_which_items_of_a_text_are_told_apart(name):
     data = tastes(n_users=200)

@@ -10,9 +10,13 @@ import typer
 from fuserec.cli.checkpoints import Checkpoints, checkpoints
 from fuserec.cli.fit import say_cleaning
 from fuserec.cli.screen import Debug, Device, Format, Json, Quiet, Screen, Seed, Threads
-from fuserec.errors import ConfigError, RequestError
+from fuserec.errors import ConfigError, ModelFormatError, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
     from fuserec.data.splits import SplitConfig
     from fuserec.encoders.tuned import Seen
     from fuserec.neural.language.adapt.compress import PairScores
@@ -141,33 +145,25 @@ def compress(
 
     require("compressing a language model")
     from fuserec.data.readers import read
-    from fuserec.neural.language.adapt import CompressConfig
     from fuserec.neural.language.adapt import compress as write_smaller
     from fuserec.neural.language.adapt.folder import check_destination, megabytes
 
     check_destination(out)
     given = {"form": form, "layers": layers, "share": amount, "epochs": epochs}
-    told = CompressConfig.parse(_values(config, given, columns), _place(config, "models compress"))
+    told = _smaller(config, given, columns, student)
     protocol = split_of(split, share)
-    kept = resumable or out.with_name(f"{out.name}.checkpoints")
+    done = f"compressed and written to {out}"
     with (
-        checkpoints(kept) as folder_of_checkpoints,
-        screen.working(
-            f"compressed and written to {out}",
-            seed=seed,
-            threads=threads,
-            device=device,
-            checkpoints=folder_of_checkpoints,
-        ) as run,
+        checkpoints(resumable or out.with_name(f"{out.name}.checkpoints")) as place,
+        screen.working(done, seed=seed, threads=threads, device=device, checkpoints=place) as run,
     ):
-        dataset = None if data is None else read(data, format)[0]
-        scores, seen = (None, None) if teacher is None else pair_teacher(teacher)
+        scores, seen = pair_teacher(teacher)
         facts = write_smaller(
             model,
             out,
             told,
             run,
-            data=dataset,
+            data=None if data is None else read(data, format)[0],
             split=protocol,
             student=student,
             scores=scores,
@@ -177,26 +173,55 @@ def compress(
     screen.result(value, *([] if screen.json else [_compressed(value)]))
 
 
-def pair_teacher(folder: Path) -> tuple[PairScores, Seen]:
+def _smaller(path: Path | None, given: dict[str, Any], columns: str | None, student: str | None) -> Any:
+    """Return the settings of a compression; forms are refused beside a student, which is another model."""
+    from fuserec.neural.language.adapt import CompressConfig
+
+    if student is not None and any(given[name] is not None for name in ("form", "layers", "share")):
+        raise RequestError(
+            "--student: another model learns as it is, so --form, --layers and --pruned say nothing: leave them out, "
+            "or make the student small in a command of its own"
+        )
+    return CompressConfig.parse(_values(path, given, columns), _place(path, "models compress"))
+
+
+def pair_teacher(folder: Path | None) -> tuple[PairScores | None, list[Seen]]:
     """Return what the language model of pairs of a fitted model says of texts, and what it has learnt from.
+
+    Nobody teaches without a folder.
+
+    The last stage before the parts, and one that reads both texts at once before others: those are the better teachers.
 
     Raises
     ------
     RequestError
         Where the model has none.
     """
-    from fuserec.encoders.tuned import Seen
+    if folder is None:
+        return None, []
+    from fuserec.encoders.tuned import Seen, seen_by
     from fuserec.judged import pair_scorer
+    from fuserec.neural.language.pairs.text import SEPARATOR
     from fuserec.recommender import Recommender
 
-    fitted = Recommender.load(folder).fitted
+    try:
+        fitted = Recommender.load(folder).fitted
+    except ModelFormatError as fault:
+        raise ModelFormatError(f"--teacher {fault}") from None
     part, data = pair_scorer(fitted.fused), fitted.dataset
     if part is None:
+        said = fitted.fused.facts.get("last_stage", {}).get("said", "")
         raise RequestError(
             f"--teacher {folder}: none of its parts is a language_pair: fit a model with [parts.language_pair] or with "
-            "it as [fusion.last_stage]"
+            f"it as [fusion.last_stage]{said and f' ({said})'}"
         )
-    return part.of_texts, Seen(data.info.name, data.fingerprint, data.fingerprint, {"protocol": "none"})
+    taught = Seen(data.info.name, data.fingerprint, data.fingerprint, {"protocol": "none"})
+
+    def scores(people: Sequence[str], items: Sequence[str]) -> np.ndarray:
+        """Return logits of pairs, histories told as the model has learnt to read them."""
+        return part.of_texts([SEPARATOR.join(told.split("\n")) for told in people], items)
+
+    return scores, [*seen_by(part.config.model), taught]
 
 
 def split_of(split: str, share: float) -> SplitConfig | None:

@@ -167,11 +167,19 @@ class TorchEngine:
             raise MissingExtraError("this sentence encoder", "deep") from absent
         chosen = None if device == "auto" else device
         self._at_once = _AT_ONCE
-        self._model = SentenceTransformer(str(folder), device=chosen, local_files_only=True)
-        if max_length is not None:
-            self._model.max_seq_length = max_length
-        # Asked of the model itself: the method that tells it has changed its name between releases.
-        self.dim = int(np.asarray(self._model.encode(["a"], prompt="", show_progress_bar=False)).shape[1])
+        try:
+            self._model = SentenceTransformer(str(folder), device=chosen, local_files_only=True)
+            if max_length is not None:
+                self._model.max_seq_length = max_length
+            # Asked of the model itself: the method that tells it has changed its name between releases.
+            self.dim = int(np.asarray(self._model.encode(["a"], prompt="", show_progress_bar=False)).shape[1])
+        except RuntimeError as fault:
+            if not is_full(fault):
+                raise
+            raise ConfigError(
+                f"the GPU has too little memory for the sentence encoder {folder.name}: name a smaller model in "
+                "[features.sentence], or encode on the processor (--device cpu)"
+            ) from None
 
     @property
     def max_length(self) -> int:
@@ -191,19 +199,21 @@ class TorchEngine:
 
     def _encoded(self, part: list[str]) -> Vectors:
         """Return the vectors of some texts; where a GPU is too small for as many at once, of fewer at a time."""
+        at_once = self._at_once  # requests encode side by side: each goes down by itself
         while True:
             try:
-                made = self._model.encode(part, prompt="", batch_size=self._at_once, show_progress_bar=False)
+                made = self._model.encode(part, prompt="", batch_size=at_once, show_progress_bar=False)
                 return np.asarray(made, np.float32)
             except RuntimeError as fault:
                 if not is_full(fault):
                     raise
-            if self._at_once == 1:
+            if at_once == 1:
                 raise ConfigError(
                     f"the GPU has too little memory for one text of {self.max_length} tokens: lower max_length of "
                     "[features.sentence], or encode on the processor (--device cpu)"
                 )
-            self._at_once //= 2
+            at_once //= 2
+            self._at_once = min(self._at_once, at_once)
 
 
 def _batches(ids: list[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:

@@ -84,20 +84,23 @@ def leak(config: FeatureConfig, whole: Dataset, train: Dataset) -> str | None:
     train : Dataset
         What models of this evaluation may learn from.
     """
-    if config.use_sentence == "never":
-        return None
-    for seen in seen_by(config.sentence.model):
+    return None if config.use_sentence == "never" else leak_of(config.sentence.model, whole, train)
+
+
+def leak_of(model: str, whole: Dataset, train: Dataset) -> str | None:
+    """Return the same warning of a language model that a part begins from; see :func:`leak`."""
+    for seen in seen_by(model):
         if seen.train == train.fingerprint:
             continue
         if seen.dataset == whole.fingerprint:
             how = "all rows" if seen.split.get("protocol") == "none" else f"the split {_told(seen.split)}"
             return (
-                f"the encoder {Path(config.sentence.model).name} was tuned on {how} of these data, so it has seen rows "
+                f"the encoder {Path(model).name} was tuned on {how} of these data, so it has seen rows "
                 "that are held out here: its figures are too good; tune it with the same --split and --seed"
             )
         if seen.name == whole.info.name:
             return (
-                f"the encoder {Path(config.sentence.model).name} was tuned on another state of {seen.name}: it may "
+                f"the encoder {Path(model).name} was tuned on another state of {seen.name}: it may "
                 "have seen rows that are held out here; tune it again with the same --split and --seed"
             )
     return None

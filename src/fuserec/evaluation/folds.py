@@ -126,7 +126,7 @@ def _fold(
 ) -> Round:
     """Fit and measure one fold."""
     cuts, primary, candidates = measured_by
-    leaked = leak_notes(dataset, held, [entry.config.features for entry in found])
+    leaked = leak_notes(dataset, held, [entry.config for entry in found])
     line_up: LineUp = assemble(dataset, found, choice, held, run)
     outcomes = ranking_pass(line_up, max(cuts), run, candidates)
     yardstick = Yardstick.of(held, cuts, line_up.grounds[0].features, run)

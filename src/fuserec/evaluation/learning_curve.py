@@ -176,7 +176,7 @@ class _Curve:
         config = resolved(config, dataset)
         plain = textless(config)
         whole = split_data(dataset, split, run.seed)
-        notes = [*NOTES, *leak_notes(dataset, whole, [config.features])]
+        notes = [*NOTES, *leak_notes(dataset, whole, [config])]
         bare = textless_data(dataset, config)
         variants = {}
         if has_text(dataset, config):

@@ -254,7 +254,7 @@ class Replaying:
         split = Split(
             SplitConfig(protocol="temporal", share=self.plan.share, targets=self.plan.targets), nothing, held
         )
-        leaked = leak_notes(self.dataset, split, [self.config.features])
+        leaked = leak_notes(self.dataset, split, [self.config])
         costs: dict[str, Cost] = {
             way: self._brought_to(way, number, spans, held, run) for way in self.plan.between
         }

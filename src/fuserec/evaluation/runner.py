@@ -180,7 +180,7 @@ class _Evaluating:
         asked, run, dataset = self.asked, self.run, self.dataset
         held = split_data(dataset, asked.split, run.seed)
         facts = Audit.of(dataset, held, asked.audit)
-        leaked = leak_notes(dataset, held, [entry.config.features for entry in self.entries])
+        leaked = leak_notes(dataset, held, [entry.config for entry in self.entries])
         line_up = assemble(dataset, self.entries, self.choice, held, run, asked.trials)
         outcomes = ranking_pass(line_up, max(asked.cuts), run, asked.candidates)
         yardstick = Yardstick.of(held, asked.cuts, line_up.grounds[0].features, run, facts)

@@ -271,7 +271,10 @@ class _Loop:
         torch.random.set_rng_state(tensors["random"])
         if "random.cuda" in tensors and self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        log.warning("%s: goes on in epoch %d of %d", self.plan.name, self.at.epoch + 1, self.plan.epochs)
+        if self.at.done:
+            log.warning("%s: its training had ended, it is taken from its checkpoint", self.plan.name)
+        else:
+            log.warning("%s: goes on in epoch %d of %d", self.plan.name, self.at.epoch + 1, self.plan.epochs)
 
 
 def surely_less(cases: np.ndarray, best: np.ndarray | None) -> bool:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from fuserec.encoders.behaviour import ItemPast, moments
 from fuserec.encoders.structured import Asked, ColumnChoice, FeatureSpace
-from fuserec.errors import DataError, NotFittedError
+from fuserec.errors import ConfigError, DataError, NotFittedError
 from fuserec.scorers.base import Capabilities, Scorer
 from fuserec.scorers.ratings import rating_scale
 
@@ -212,9 +212,19 @@ def coded(train: Dataset, features: ItemFeatures) -> Dataset:
 
     A code says what an item's text is like in a word that trees can split on and that a factorization machine has a
     vector for. An item that came since has its code at once.
+
+    Raises
+    ------
+    ConfigError
+        Where the items have a column of that name already.
     """
     if features.codes is None:
         return train
+    if CODES in train.item_table.columns:
+        raise ConfigError(
+            f"the items of {train.info.name!r} have a column {CODES!r}, the name of what [features.codes] makes: "
+            "rename that column, or set levels = 0 in [features.codes]"
+        )
     tags, names = features.codes.prefixes()
     rows = np.split(tags.indices, tags.indptr[1:-1])
     column = pl.Series(CODES, [[names[tag] for tag in row] for row in rows], dtype=pl.List(pl.String))

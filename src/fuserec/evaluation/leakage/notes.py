@@ -7,21 +7,33 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from fuserec.encoders.tuned import leak as tuned_on_test
+from fuserec.encoders.tuned import leak_of
 from fuserec.evaluation.leakage import leaks
 
 if TYPE_CHECKING:
+    from fuserec.config import RecommenderConfig
     from fuserec.data.dataset import Dataset
     from fuserec.data.splits import Split
-    from fuserec.encoders.features import FeatureConfig
     from fuserec.evaluation.leakage.base import Leak
 
 log = logging.getLogger("fuserec")
 
 
-def leak_notes(dataset: Dataset, held: Split, features: Iterable[FeatureConfig]) -> list[str]:
+def leak_notes(dataset: Dataset, held: Split, configs: Iterable[RecommenderConfig]) -> list[str]:
     """Return and log what leaks from data, split and tuned encoders; what is only known is left out."""
-    tuned = [tuned_on_test(config, dataset, held.train) for config in features]
+    tuned = []
+    for config in configs:
+        tuned.append(tuned_on_test(config.features, dataset, held.train))
+        tuned += [leak_of(model, dataset, held.train) for model in _begun_from(config)]
     return told([*(warning for warning in tuned if warning), *notes_of(leaks(dataset, held))])
+
+
+def _begun_from(config: RecommenderConfig) -> list[str]:
+    """Return the language models that parts and the last stage begin from."""
+    tables = [*config.parts.values(), config.fusion.last_stage.scorer or {}]
+    held = [table.get("options") for table in tables]  # by wrappers
+    tables += [options for options in held if isinstance(options, dict)]
+    return [table["model"] for table in tables if isinstance(table.get("model"), str)]
 
 
 def notes_of(found: Iterable[Leak]) -> list[str]:

@@ -293,7 +293,9 @@ def _read(folder: Path, what: str, load: Any, **options: Any) -> Any:
         return load(str(folder), local_files_only=True, **options)
     except Exception as fault:  # transformers raises whatever the file formats raise
         why = one_line(fault)[:160]
-        if "ignore_mismatched_sizes" in why:  # transformers tells of its own switch, not of what is wrong
+        if "ignore_mismatched_sizes" in str(
+            fault
+        ):  # transformers tells of its own switch, not of what is wrong
             why = "their sizes are not those of config.json"
         raise WeightsError(
             f"the language model {folder.name}: {what} cannot be read ({why}): name a whole folder "

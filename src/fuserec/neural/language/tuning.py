@@ -132,7 +132,7 @@ def _drop(model: nn.Module, share: float | None) -> None:
         if isinstance(module, nn.Dropout):
             module.p = share
         for name in ("dropout", "attention_dropout"):  # T5 and Llama give it to the attention
-            if isinstance(vars(module).get(name), float):
+            if type(vars(module).get(name)) in (float, int):  # a configuration may say 0 for 0.0
                 setattr(module, name, share)
 
 

@@ -50,7 +50,7 @@ def compress(
     split: SplitConfig | None = None,
     student: str | None = None,
     scores: PairScores | None = None,
-    taught_on: Seen | None = None,
+    taught_on: Sequence[Seen] = (),
 ) -> dict[str, Any]:
     """Write a smaller form of an encoder as a new folder.
 
@@ -70,7 +70,7 @@ def compress(
     scores : callable, optional
         Another teacher: scores of (texts of people, texts of items), which replace the vectors of ``model``.
         :meth:`fuserec.scorers.language_pair.LanguagePair.of_texts` is one.
-    taught_on : Seen, optional
+    taught_on : sequence of Seen
         What that teacher has learnt from, for whoever evaluates with its pupil.
 
     Returns
@@ -84,14 +84,11 @@ def compress(
         Where the form does not suit the model, or data are missing.
     """
     quantized = config.form == "int8" and student is None
-    if scores is not None and (quantized or not config.epochs):
-        why = "form = int8" if quantized else "epochs = 0"
-        raise ConfigError(f"compress: {why} teaches nothing: leave the teacher of pairs out")
+    _require_lessons(config, quantized, data is not None, student, scores)
     folder = located(model, None, run)
     if quantized:
         return _quantized(folder, out)
-    if config.epochs and data is None:
-        raise ConfigError("compress: teaching needs a dataset: name one (--data DIR), or set epochs = 0")
+    pupil = folder if student is None else located(student, None, run)
     facts = dict(read_tuning(folder) or _facts_of(model, folder))
     began = time.perf_counter()
     seed = int(run.rng(NAME).integers(2**31))
@@ -101,24 +98,38 @@ def compress(
         step, zeros = _cut(learner, config, student)
         if config.epochs and data is not None:
             ground = ground_of(data, config.text, run, split)
-            key = {
-                "facts": facts,
-                "config": config.model_dump(mode="json"),
-                "step": step,
-                "data": ground.seen.train,
-                "seed": run.seed,
-                "teacher": convert.weights_hash(folder),
-                "student": convert.weights_hash(located(student, None, run)) if student else "",
-            }
+            key: dict[str, Any] = {"facts": facts, "config": config.model_dump(mode="json"), "step": step}
+            key |= {"data": ground.seen.train, "seed": run.seed, "teacher": convert.weights_hash(folder)}
+            key |= {"student": convert.weights_hash(pupil) if student else ""}
             step |= _taught(learner, teacher, ground, config, run, scores, zeros, key)
-            seen = [*seen_by(folder), *([taught_on] if taught_on else []), ground.seen]
+            seen = [*seen_by(folder), *seen_by(pupil), *taught_on, ground.seen]
             facts["seen"] = _joined([asdict(each) for each in seen])
     step |= {"parameters": sizes(learner.model)[1], "seconds": round(time.perf_counter() - began, 1)}
     step |= {} if zeros is None else zeros.sizes()
     facts["compression"] = [*facts.get("compression", []), step]
     with new_folder(out) as staging:
-        write_folder(learner, staging, facts, convert.default_prompt(folder))
+        write_folder(learner, staging, facts, convert.default_prompt(pupil))
     return facts
+
+
+def _require_lessons(
+    config: CompressConfig, quantized: bool, data: bool, student: str | None, scores: PairScores | None
+) -> None:
+    """Refuse a teacher or a student that has no lessons, and lessons without data."""
+    if scores is not None and quantized:
+        raise ConfigError(
+            "compress: form = int8 teaches nothing: name a student, choose form = layers or pruned, or leave the "
+            "teacher of pairs out"
+        )
+    if scores is not None and not config.epochs:
+        raise ConfigError(
+            "compress: epochs = 0 teaches nothing: set epochs to 1 or more, or leave the teacher of pairs out"
+        )
+    if student is not None and not config.epochs:
+        raise ConfigError("compress: a student learns nothing with epochs = 0: set epochs to 1 or more")
+    if config.epochs and not data and not quantized:
+        without = "" if student or scores else ", or set epochs = 0"
+        raise ConfigError(f"compress: teaching needs a dataset: name one (--data DIR){without}")
 
 
 def _facts_of(model: str, folder: Path) -> dict[str, Any]:

@@ -159,6 +159,8 @@ class FittedPair:
         people, items : sequence of str (n)
             None of them empty.
         """
+        if not len(items):
+            return np.zeros(0, np.float32)
         places = {text: place for place, text in enumerate(dict.fromkeys(items))}
         titles = replace(self.described, texts=tuple(places))
         other = replace(self, described=titles, recent=RecentVectors())

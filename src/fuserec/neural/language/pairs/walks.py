@@ -14,7 +14,8 @@ class Walks:
     """Walks of three steps: an earlier item of a person, somebody who took it, an item of theirs.
 
     What a fusion offers a last stage is mostly what such walks reach. A model that learns from items drawn from the
-    whole catalogue never sees two of those beside each other, and tells them apart badly.
+    whole catalogue never sees two of those beside each other, and tells them apart badly. Nobody walks along what
+    somebody refused: events of a weight that is not positive are left out.
 
     Parameters
     ----------
@@ -22,12 +23,16 @@ class Walks:
     """
 
     def __init__(self, data: Dataset) -> None:
-        self._rows, self._indptr = data.interactions, data.indptr
-        self._by_item = np.argsort(self._rows.item, kind="stable")
-        self._item_indptr = np.concatenate([[0], np.cumsum(data.item_counts)])
+        rows, taken = data.interactions, data.interactions.weight > 0
+        self._users, self._user, self._item = rows.user, rows.user[taken], rows.item[taken]
+        self._before = np.concatenate([[0], np.cumsum(taken)])
+        self._indptr = self._before[data.indptr]
+        self._by_item = np.argsort(self._item, kind="stable")
+        counts = np.bincount(self._item, minlength=data.n_items)
+        self._item_indptr = np.concatenate([[0], np.cumsum(counts)])
 
     def draw(self, at: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return int64 (n,): where a walk from before each event ends; -1 for somebody's first event.
+        """Return int64 (n,): where a walk from before each event ends; -1 where nothing was taken before it.
 
         Parameters
         ----------
@@ -35,13 +40,13 @@ class Walks:
             Positions of events.
         rng : numpy.random.Generator
         """
-        first = self._indptr[self._rows.user[at]]
+        first, last = self._indptr[self._users[at]], self._before[at]
         ends = np.full(at.size, -1, np.int64)
-        able = np.flatnonzero(at > first)
-        item = self._rows.item[_between(first[able], at[able], rng)]
+        able = np.flatnonzero(last > first)
+        item = self._item[_between(first[able], last[able], rng)]
         other = self._by_item[_between(self._item_indptr[item], self._item_indptr[item + 1], rng)]
-        user = self._rows.user[other]
-        ends[able] = self._rows.item[_between(self._indptr[user], self._indptr[user + 1], rng)]
+        user = self._user[other]
+        ends[able] = self._item[_between(self._indptr[user], self._indptr[user + 1], rng)]
         return ends
 
 
