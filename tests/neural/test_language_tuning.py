@@ -122,6 +122,25 @@ class TestLowRank:
         assert 1 <= np.linalg.matrix_rank(change.detach().numpy(), rtol=1e-5) <= 3
         np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
 
+    def test_its_scale_multiplies_the_update(self, folders):
+        """W + scale · B A, of the maps and of the word vectors, whatever their rank."""
+        backbone = made(folders["bert"], "lora", targets="all", rank=4, word_rank=2, scale=3.0)
+        before = {name: w.clone() for name, w in open_backbone(str(folders["bert"]), RUN).named_parameters()}
+        updates = {}
+        for name, part in stepped(backbone).named_modules():
+            if "default" in getattr(part, "lora_B", ()):
+                a, b = part.lora_A["default"].weight, part.lora_B["default"].weight
+                updates[name.split("base_model.model.")[-1]] = (b @ a).detach()
+            elif "default" in getattr(part, "lora_embedding_B", ()):
+                a, b = part.lora_embedding_A["default"], part.lora_embedding_B["default"]
+                updates[name.split("base_model.model.")[-1]] = (b @ a).T.detach()
+        assert len(updates) > 6
+        after = dict(merged(backbone).named_parameters())
+        assert max(float(update.abs().max()) for update in updates.values()) > 1e-4
+        for name, update in updates.items():
+            (own,) = (full for full in after if full.endswith(f"{name}.weight"))
+            torch.testing.assert_close(after[own] - before[own], 3.0 * update, atol=1e-6, rtol=1e-3)
+
     @pytest.mark.usefixtures("minilm")
     @pytest.mark.parametrize("more", [{"rank": 10}, {"rank": 8, "word_rank": 4}])
     def test_of_minilm_it_trains_less_than_a_fiftieth(self, more):

@@ -21,7 +21,9 @@ from fuserec.errors import ConfigError, DataError, MissingExtraError, RequestErr
 from fuserec.neural.language.heads import known_heads
 from fuserec.run import CancelledError
 from fuserec.scorers import create
-from fuserec.testing import check_scorer, small_dataset, small_features
+from fuserec.scorers.language_pair import _offsets
+from fuserec.scorers.ratings import Baseline
+from fuserec.testing import check_scorer, dataset_of, small_dataset, small_features
 from fuserec.testing.subject import restored
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
@@ -155,6 +157,16 @@ def test_a_rating_is_what_ids_say_and_what_the_texts_add(model):
     assert not both.score(unread).queries.any()
     assert np.isfinite(both.predict(unread, items)).all()
     assert np.ptp(text.predict(unread, items)) == 0.0
+
+
+def test_what_ids_say_of_a_rating_does_not_hold_it():
+    """μ + b_i + Σ others' deviations / (damping + others): the text would else be taught what is left of the answer."""
+    data = dataset_of([[0, 1, 2], [0, 1], [2]], 3, ratings=[[5, 1, np.nan], [4, 2], [3]])
+    base = Baseline(3.0, np.array([1.0, -1.0, 0.0], np.float32), 2.0, (1.0, 5.0))
+    # Deviations of the first: +1 and -1; the second: 0 and 0; a rating that is missing counts for nobody.
+    wanted = [3 + 1 - 1 / 3, 3 - 1 + 1 / 3, 3 + 0 + 0 / 4, 4.0, 2.0, 3.0]
+    np.testing.assert_allclose(_offsets(data, base), wanted, rtol=1e-6)
+    assert _offsets(data, None) is None
 
 
 def test_the_rest_follows_below_what_a_cross_encoder_has_read(learnt, model):

@@ -16,6 +16,7 @@ from fuserec.data.splits import SplitConfig, hold_out
 from fuserec.encoders.features import FeatureConfig, ItemFeatures
 from fuserec.errors import ConfigError, DataError, NotFittedError
 from fuserec.scorers import create
+from fuserec.scorers.structured import _with_negatives
 
 SMALL = {
     "trees": {"trees": 80, "leaves": 8, "min_leaf": 10, "learning_rate": 0.1},
@@ -137,6 +138,20 @@ def test_evidence_names_columns(products, name):
     )
     strongest = max((row for row in rows if row.kind == "column"), key=lambda row: abs(row.contribution))
     assert str(strongest.key).split("=")[0] in {"group", "age", "genre"}
+
+
+def test_what_is_drawn_was_never_taken_by_who_is_asked():
+    data = seasonal_world(users=30)
+    rows = data.interactions
+    met = {(int(u), int(i)) for u, i in zip(rows.user, rows.item, strict=True)}
+    config = create("trees", {"negatives": 5}).config
+    wanted = np.flatnonzero(rows.weight > 0)
+    asked, items, labels = _with_negatives(data, wanted, config, np.random.default_rng(0))
+    pairs = list(zip(rows.user[asked].tolist(), items.tolist(), strict=True))
+    assert all((pair in met) == (label == 1) for pair, label in zip(pairs, labels, strict=True))
+    np.testing.assert_array_equal(np.sort(asked[labels == 1]), wanted)
+    np.testing.assert_array_equal(items[labels == 1], rows.item[wanted])
+    assert 4.9 * wanted.size < (labels == 0).sum() <= 5 * wanted.size
 
 
 @pytest.mark.parametrize("world", ["products", "seasons"])
