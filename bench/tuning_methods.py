@@ -177,7 +177,8 @@ def section(found: dict[str, Any]) -> str:
         "alone (sentence vectors, no words, no behaviour of others); settings in bench/tuning_methods.toml. NDCG@10 "
         "on validation and on test; the gain over the untouched encoder on the same people; its share of "
         "full tuning's, the mean over the seeds. Choose a variant by its validation column; where a number of people "
-        "stands in it, it was measured on so many of them, and is no more than a hint.",
+        "stands in it, it was measured on so many of them, and is no more than a hint. Kept: of the general sense of "
+        "similarity, on bundled sentence pairs; empty where the run held the catalogue's words alone.",
         "",
     ]
     for key, told in found.items():
@@ -217,7 +218,8 @@ def _table(told: dict[str, Any]) -> list[str]:
         judged = f"{row['validation']:.4f}"
         judged += f" ({row['validated']:,})" if row["validated"] < everybody else ""
         cells = (name, share, judged, shown, gained, part, where, *took)
-        lines.append(f"| {' | '.join(cells)} | {row['kept']['general']:.3f} |")
+        kept = f"{row['kept']['general']:.3f}" if row["kept"] else ""
+        lines.append(f"| {' | '.join((*cells, kept))} |")
     return lines
 
 
