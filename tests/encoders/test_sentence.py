@@ -260,7 +260,7 @@ class TestSmallGpu:
             raise RuntimeError(message)
 
         monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=opened))
-        wanted = (ConfigError, "name a smaller model") if "CUDA" in message else (RuntimeError, "the header")
+        wanted = (ConfigError, "name a smaller model") if "CUDA" in message else (WeightsError, "the header")
         with pytest.raises(wanted[0], match=wanted[1]) as caught:
             TorchEngine(tmp_path / "large", None, "cuda")
         assert "\n" not in str(caught.value)
@@ -268,6 +268,73 @@ class TestSmallGpu:
     def test_another_fault_stays_what_it_is(self, run) -> None:
         with pytest.raises(RuntimeError, match="an index is out of bounds"):
             self.engine(0, "an index is out of bounds").encode(["a"], run)
+
+
+@pytest.mark.parametrize(
+    ("file", "holds"),
+    [
+        ("config.json", {"hidden_size": 64}),
+        ("config.json", {"hidden_size": "wide"}),
+        ("config.json", {"vocab_size": 3}),
+        ("config.json", {"num_attention_heads": 0}),  # CTranslate2 divides by it, which ends the process
+        ("config.json", {"num_attention_heads": 5}),
+        ("config.json", {"max_position_embeddings": -1}),
+        ("config.json", {"max_position_embeddings": 7}),
+        ("config.json", []),
+        ("config.json", None),
+        ("tokenizer.json", []),
+        ("tokenizer.json", {"model": {"type": "WordLevel"}}),
+        ("modules.json", {"a": 1}),
+        ("modules.json", [1, 2]),
+        ("1_Pooling/config.json", [1]),
+        ("sentence_bert_config.json", {"max_seq_length": "long"}),
+        ("config_sentence_transformers.json", {"prompts": [1], "default_prompt_name": "a"}),
+        ("fuserec-facts.json", None),  # no fault: it is read as if it were not there
+    ],
+)
+def test_files_of_another_shape_give_one_line(file, holds, tiny_model: Maker, own_cache: Path, run) -> None:
+    folder = tiny_model()
+    path = folder / file
+    path.parent.mkdir(exist_ok=True)
+    told = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**told, **holds} if isinstance(holds, dict) and told else holds))
+    if file == "fuserec-facts.json":
+        tiny(folder).load(run)
+        return
+    with pytest.raises((WeightsError, ConfigError)) as caught:
+        tiny(folder).load(run)
+    assert "\n" not in str(caught.value)
+    assert folder.name in str(caught.value)
+    assert not list(own_cache.glob("encoders/*"))
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("backend", ["ctranslate2", "torch"])
+def test_weights_that_are_no_numbers_are_refused(backend, tmp_path: Path, run) -> None:
+    pytest.importorskip({"torch": "sentence_transformers"}.get(backend, backend))
+    pytest.importorskip("torch")
+    from safetensors.numpy import load_file, save_file
+
+    from fuserec.testing.language import tiny_model
+
+    folder = tiny_model(tmp_path / "tiny", "bert", ["red", "car"])
+    tensors = load_file(folder / "model.safetensors")
+    name = next(key for key in tensors if key.endswith("word_embeddings.weight"))
+    save_file(
+        {**tensors, name: np.full_like(tensors[name], np.nan)}, folder / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(WeightsError, match="not finite"):
+        tiny(folder, backend=backend).load(run)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_tokenizer_with_more_tokens_than_the_weights_is_refused(tiny_model: Maker, run) -> None:
+    folder = tiny_model()
+    told = json.loads((folder / "tokenizer.json").read_text())
+    told["model"]["vocab"]["beyond"] = 10_000
+    (folder / "tokenizer.json").write_text(json.dumps(told))
+    with pytest.raises(WeightsError, match="10,001 tokens, the weights"):
+        tiny(folder).load(run)
 
 
 @pytest.mark.usefixtures("own_cache")
@@ -294,6 +361,8 @@ def test_damaged_folders_give_one_line(damage, tiny_model: Maker, own_cache: Pat
 
 
 def test_unknown_models(monkeypatch: pytest.MonkeyPatch, run) -> None:
+    with pytest.raises(WeightsError, match="has no name"):
+        SentenceEncoder(SentenceConfig(model=" ")).load(run)
     with pytest.raises(WeightsError, match="there is no folder"):
         SentenceEncoder(SentenceConfig(model="/nowhere/at/all")).load(run)
     pytest.importorskip("huggingface_hub")

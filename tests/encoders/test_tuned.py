@@ -93,6 +93,10 @@ class TestLeaks:
         (tmp_path / "fuserec-tuning.json").write_text(json.dumps({"format": 99}))
         with pytest.raises(ModelFormatError, match="not of a format"):
             seen_by(tmp_path)
+        for told in ({"seen": "abc"}, {"seen": [{"x": 1}]}, {"seen": [3]}, {"compression": 5}):
+            (tmp_path / "fuserec-tuning.json").write_text(json.dumps({"format": 1, **told}))
+            with pytest.raises(ModelFormatError, match="not of a format"):
+                read_tuning(tmp_path)
         assert read_tuning(tmp_path / "nowhere") is None
 
 

@@ -134,6 +134,32 @@ class TestFaults:
             lambda: open_backbone(str(folder), RUN)
         )
 
+    def test_weights_that_lie_there_for_some_layers_alone(self, tmp_path):
+        folder = tiny_model(tmp_path / "m", "bert", WORDS)
+        told = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**told, "num_hidden_layers": 3}))
+        line = self.fault(lambda: open_backbone(str(folder), RUN))
+        assert "its weights lack 'encoder.layer.2." in line
+        assert "and 15 more" in line
+
+    def test_weights_that_are_no_numbers(self, tmp_path):
+        from safetensors.torch import load_file, save_file
+
+        folder = tiny_model(tmp_path / "m", "bert", WORDS)
+        tensors = load_file(folder / "model.safetensors")
+        tensors["embeddings.LayerNorm.bias"][0] = float("inf")
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        line = self.fault(lambda: open_backbone(str(folder), RUN))
+        assert "'embeddings.LayerNorm.bias' holds values that are not finite" in line
+
+    @pytest.mark.parametrize("told", ["[1]", '{"max_seq_length": "x"}', '{"max_seq_length": -5}'])
+    def test_a_length_that_is_none_is_not_read(self, tmp_path, told):
+        folder = tiny_model(tmp_path / "m", "bert", WORDS)
+        (folder / "sentence_bert_config.json").write_text(told)
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text("[1]")
+        assert open_backbone(str(folder), RUN).max_length == (3 if "-5" in told else 40)
+
     def test_an_empty_folder(self, tmp_path):
         (tmp_path / "m").mkdir()
         assert "its configuration" in self.fault(lambda: open_backbone(str(tmp_path / "m"), RUN))

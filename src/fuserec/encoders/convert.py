@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fuserec.encoders.base import WeightsError
+from fuserec.encoders.base import WeightsError, one_line
+from fuserec.encoders.model_files import own_json, read_json, whole
 from fuserec.errors import MissingExtraError
 
 MANIFEST = "fuserec-encoder.json"
@@ -84,19 +85,25 @@ def read_facts(folder: Path) -> FolderFacts:
     WeightsError
         A file is missing or cannot be read.
     """
-    config = _json(folder / "config.json")
-    sentence = _json(folder / "sentence_bert_config.json", {})
-    pooling = _pooling(_json(folder / "1_Pooling" / "config.json", {}))
-    positions = int(config.get("max_position_embeddings", 512)) - _position_offset(config)
-    tokenizer = _json(folder / "tokenizer.json")
+    config = read_json(folder / "config.json")
+    sentence = read_json(folder / "sentence_bert_config.json", {})
+    pooling = _pooling(read_json(folder / "1_Pooling" / "config.json", {}))
+    told = folder / "config.json"
+    positions = whole(config, "max_position_embeddings", 512, told) - _position_offset(config)
+    tokenizer = read_json(folder / "tokenizer.json")
     tokenizer = {key: value for key, value in tokenizer.items() if key not in ("truncation", "padding")}
     facts: dict[str, Any] = {
         "pooling": pooling,
-        "max_length": max(3, min(int(sentence.get("max_seq_length") or positions), positions)),
+        "max_length": max(
+            3,
+            min(
+                whole(sentence, "max_seq_length", positions, folder / "sentence_bert_config.json"), positions
+            ),
+        ),
         "max_positions": positions,
         "lower_case": bool(sentence.get("do_lower_case", False)),
         "prompt": default_prompt(folder),
-        "dim": int(config.get("hidden_size", config.get("dim", 0))),
+        "dim": whole(config, "hidden_size", config.get("dim", 0), told),
     }
     digest = hashlib.sha256()
     for weights in sorted(folder.glob("*.safetensors")):
@@ -131,7 +138,7 @@ def keep_facts(folder: Path) -> None:
 
 def read_facts_kept(folder: Path) -> FolderFacts | None:
     """Return the facts that :func:`keep_facts` wrote, or None where there are none or weights are gone."""
-    kept = _own_json(folder / FACTS)
+    kept = own_json(folder / FACTS)
     if set(kept) != set(FolderFacts.__dataclass_fields__) or not (folder / "model.safetensors").is_file():
         return None
     return FolderFacts(**kept)
@@ -145,12 +152,13 @@ def why_not_native(folder: Path) -> str | None:
     WeightsError
         It is no folder of a language model at all.
     """
-    config = _json(folder / "config.json", {} if (folder / "modules.json").is_file() else None)
+    config = read_json(folder / "config.json", {} if (folder / "modules.json").is_file() else None)
     kind = str(config.get("model_type", "unknown"))
     modules = [
-        str(module.get("type", "")).rsplit(".", 1)[-1] for module in _json(folder / "modules.json", [])
+        str(module.get("type", "") if isinstance(module, dict) else module).rsplit(".", 1)[-1]
+        for module in read_json(folder / "modules.json", [])
     ]
-    pooling = _pooling(_json(folder / "1_Pooling" / "config.json", {}))
+    pooling = _pooling(read_json(folder / "1_Pooling" / "config.json", {}))
     reasons = [
         (kind not in _BERT_LIKE, f"its architecture is {kind!r} (natively run: {', '.join(_BERT_LIKE)})"),
         (config.get("position_embedding_type", "absolute") != "absolute", "its positions are relative"),
@@ -191,15 +199,17 @@ def convert(folder: Path, destination: Path, quantization: str, facts: FolderFac
         import ctranslate2  # noqa: F401
     except ImportError as absent:
         raise MissingExtraError("the sentence encoder", "text") from absent
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
+    tensors = _load(folder / "model.safetensors")
     try:
-        spec = _specification(config, _load(folder / "model.safetensors"))
+        _check_sizes(config, tensors, folder)
+        spec = _specification(config, tensors)
     except KeyError as absent:
         raise WeightsError(
             f"{folder / 'model.safetensors'} lacks the weight {absent}: fetch the model again"
         ) from absent
-    vocabulary = _json(folder / "tokenizer.json")
-    spec.register_vocabulary(_tokens(folder / "tokenizer.json", int(config["vocab_size"])))
+    vocabulary = read_json(folder / "tokenizer.json")
+    spec.register_vocabulary(_tokens(folder / "tokenizer.json", len(tensors[_words_of(tensors)])))
     spec.config.unk_token = str((vocabulary.get("model") or {}).get("unk_token") or "[UNK]")
     spec.config.layer_norm_epsilon = float(config.get("layer_norm_eps", 1e-12))
     spec.validate()
@@ -212,7 +222,7 @@ def convert(folder: Path, destination: Path, quantization: str, facts: FolderFac
 
 def read_manifest(folder: Path) -> tuple[FolderFacts, str] | None:
     """Return facts and quantization of a folder that :func:`convert` wrote; None for others."""
-    manifest = _own_json(folder / MANIFEST)
+    manifest = own_json(folder / MANIFEST)
     if (
         manifest.get("format") != 1
         or not (folder / "model.bin").is_file()
@@ -227,12 +237,46 @@ def read_manifest(folder: Path) -> tuple[FolderFacts, str] | None:
         return None
 
 
+def _words_of(tensors: Tensors) -> str:
+    """Return the name of the word vectors, which tells what stands before all names."""
+    return next((key for key in tensors if key.endswith(_EMBEDDINGS)), "embeddings" + _EMBEDDINGS)
+
+
+def _check_sizes(config: dict[str, Any], tensors: Tensors, folder: Path) -> None:
+    """Refuse weights of other sizes than config.json says: CTranslate2 would read past them, or divide by zero.
+
+    Raises
+    ------
+    WeightsError
+        Where they do not belong together.
+    KeyError
+        Where there are no word vectors, or no positions.
+    """
+    told, words = folder / "config.json", _words_of(tensors)
+    positions = words.replace("word_embeddings", "position_embeddings")
+    dim, heads = (whole(config, key, 0, told) for key in ("hidden_size", "num_attention_heads"))
+    whole(config, "num_hidden_layers", 0, told)
+    wanted = {
+        words: (whole(config, "vocab_size", 0, told), dim),
+        positions: (whole(config, "max_position_embeddings", 512, told), dim),
+    }
+    for name, shape in wanted.items():
+        if tensors[name].shape != shape:
+            raise WeightsError(
+                f"{told} tells of other weights than lie beside it ({name}: {shape}, here {tensors[name].shape}): "
+                "fetch the model again"
+            )
+    if heads < 1 or dim % heads:
+        raise WeightsError(
+            f"{told}: num_attention_heads = {heads} does not divide hidden_size = {dim}: fetch the model again"
+        )
+
+
 def _specification(config: dict[str, Any], tensors: Tensors) -> Any:
     """Return CTranslate2's description of a BERT encoder (queries, keys and values in one product)."""
     from ctranslate2.specs import common_spec, transformer_spec
 
-    prefix = next((key for key in tensors if key.endswith(_EMBEDDINGS)), "embeddings" + _EMBEDDINGS)
-    prefix = prefix[: -len("embeddings" + _EMBEDDINGS)]
+    prefix = _words_of(tensors)[: -len("embeddings" + _EMBEDDINGS)]
     encoder = transformer_spec.TransformerEncoderSpec(
         int(config["num_hidden_layers"]),
         int(config["num_attention_heads"]),
@@ -271,7 +315,7 @@ def _load(path: Path) -> dict[str, NDArray[np.float32]]:
     from safetensors.numpy import load_file
 
     try:
-        return {
+        tensors = {
             key: np.asarray(value, dtype=np.float32)
             for key, value in load_file(path).items()
             if value.ndim > 0
@@ -280,6 +324,12 @@ def _load(path: Path) -> dict[str, NDArray[np.float32]]:
         raise WeightsError(
             f"{path} cannot be read as safetensors ({fault}): fetch the model again"
         ) from fault
+    strange = next((key for key, value in tensors.items() if not np.isfinite(value).all()), None)
+    if strange is not None:
+        raise WeightsError(
+            f"{path}: the weight {strange!r} holds values that are not finite: fetch the model again"
+        )
+    return tensors
 
 
 def _linear(spec: Any, tensors: Tensors, name: str) -> None:
@@ -294,52 +344,43 @@ def _tokens(path: Path, size: int) -> list[str]:
     """Return the token of every id; ids without one get a stand-in, as the weights have a row for them."""
     from tokenizers import Tokenizer
 
-    names = {number: token for token, number in Tokenizer.from_file(str(path)).get_vocab().items()}
+    try:
+        names = {number: token for token, number in Tokenizer.from_file(str(path)).get_vocab().items()}
+    except Exception as fault:  # the library raises nothing narrower
+        raise WeightsError(f"{path} cannot be read ({one_line(fault)}): fetch the model again") from fault
+    if max(names, default=0) >= size:
+        raise WeightsError(
+            f"{path} has {max(names) + 1:,} tokens, the weights {size:,}: they do not belong together, name a folder "
+            "with its own tokenizer"
+        )
     return [names.get(number, f"<unused_{number}>") for number in range(size)]
 
 
 def _position_offset(config: dict[str, Any]) -> int:
     """Return the first used row of the position table: RoBERTa's kin count from behind the padding id."""
-    return 0 if config.get("model_type", "bert") == "bert" else int(config.get("pad_token_id", 1)) + 1
+    if config.get("model_type", "bert") == "bert":
+        return 0
+    return whole(config, "pad_token_id", 1, Path("config.json")) + 1
 
 
 def default_prompt(folder: Path) -> str:
     """Return what a sentence-transformers folder puts before every text."""
-    prompts = _json(folder / "config_sentence_transformers.json", {})
-    return str((prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", ""))
+    path = folder / "config_sentence_transformers.json"
+    told = read_json(path, {})
+    prompts = told.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise WeightsError(f"{path}: prompts is no table of names and texts: fetch the model again")
+    return str(prompts.get(str(told.get("default_prompt_name") or ""), ""))
 
 
 def _pooling(config: dict[str, Any]) -> str:
     """Return the kind of pooling that a ``1_Pooling/config.json`` asks for; without one, the mean."""
     if "pooling_mode" in config:
         return (
-            "+".join(config["pooling_mode"])
+            "+".join(map(str, config["pooling_mode"]))
             if isinstance(config["pooling_mode"], list)
             else str(config["pooling_mode"])
         )
     chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     names = {"pooling_mode_cls_token": "cls", "pooling_mode_mean_tokens": "mean"}
     return "+".join(names.get(key, key.removeprefix("pooling_mode_")) for key in chosen) or "mean"
-
-
-def _own_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that we wrote; one that is absent or damaged is empty."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _json(path: Path, default: Any = None) -> Any:
-    """Read a JSON file; one that is missing gives the default, or without one an error."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as absent:
-        if default is not None:
-            return default
-        raise WeightsError(
-            f"{path.parent} has no {path.name}: it is not a complete sentence-transformers folder"
-        ) from absent
-    except (OSError, ValueError) as fault:
-        raise WeightsError(f"{path} cannot be read ({fault}): fetch the model again") from fault

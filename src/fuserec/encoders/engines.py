@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fuserec.encoders.base import Vectors
+from fuserec.encoders.base import Vectors, WeightsError, one_line
 from fuserec.encoders.convert import FolderFacts
 from fuserec.errors import ConfigError, MissingExtraError
 from fuserec.numerics.gpu_memory import is_full
@@ -168,18 +170,28 @@ class TorchEngine:
         chosen = None if device == "auto" else device
         self._at_once = _AT_ONCE
         try:
-            self._model = SentenceTransformer(str(folder), device=chosen, local_files_only=True)
+            with quietly():
+                self._model = SentenceTransformer(str(folder), device=chosen, local_files_only=True)
             if max_length is not None:
                 self._model.max_seq_length = max_length
             # Asked of the model itself: the method that tells it has changed its name between releases.
-            self.dim = int(np.asarray(self._model.encode(["a"], prompt="", show_progress_bar=False)).shape[1])
-        except RuntimeError as fault:
+            vector = np.asarray(self._model.encode(["a"], prompt="", show_progress_bar=False))
+        except Exception as fault:  # that library, and those below it, raise whatever the file formats raise
             if not is_full(fault):
-                raise
+                raise WeightsError(
+                    f"the sentence encoder {folder.name} cannot be read ({one_line(fault)}): name a whole "
+                    "sentence-transformers folder, or fetch the model again"
+                ) from fault
             raise ConfigError(
                 f"the GPU has too little memory for the sentence encoder {folder.name}: name a smaller model in "
                 "[features.sentence], or encode on the processor (--device cpu)"
             ) from None
+        if not np.isfinite(vector).all():
+            raise WeightsError(
+                f"the sentence encoder {folder.name} gives vectors that are not finite: its weights are damaged, fetch "
+                "the model again"
+            )
+        self.dim = int(vector.shape[1])
 
     @property
     def max_length(self) -> int:
@@ -214,6 +226,23 @@ class TorchEngine:
                 )
             at_once //= 2
             self._at_once = min(self._at_once, at_once)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep progress bars and load reports of transformers off the screen."""
+    import transformers
+
+    logger, bars = logging.getLogger("transformers"), transformers.utils.logging.is_progress_bar_enabled()
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def _batches(ids: list[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:

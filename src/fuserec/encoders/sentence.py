@@ -30,7 +30,7 @@ Backend = Literal["ctranslate2", "torch"]
 class SentenceConfig(BaseModel):
     """What reads the text; of the keys beside ``kind`` those of a language model, each other kind has a table."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["language_model", "word2vec", "fasttext", "glove", "lstm"] = Field(
         default="language_model",
@@ -308,6 +308,10 @@ def located(model: str, revision: str | None, run: RunOptions) -> Path:
     WeightsError
         Where there is no such folder, or it cannot be fetched.
     """
+    if not model.strip():
+        raise WeightsError(
+            "the language model has no name: name 'minilm', a sentence-transformers folder, or one on the hub"
+        )
     path = Path(model).expanduser()
     if path.is_dir():
         return path

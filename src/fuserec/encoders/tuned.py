@@ -56,9 +56,21 @@ def read_tuning(model: str | Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as fault:
         raise ModelFormatError(f"{path} cannot be read ({fault}): tune the model again") from None
-    if not isinstance(told, dict) or told.get("format") != FORMAT:
+    if not isinstance(told, dict) or told.get("format") != FORMAT or not _lists(told):
         raise ModelFormatError(f"{path} is not of a format that this release reads: tune the model again")
     return told
+
+
+def _lists(told: dict[str, Any]) -> bool:
+    """Return whether what was seen and how it was made small stand there as they are written."""
+    seen, steps = told.get("seen", []), told.get("compression", [])
+    if not all(
+        isinstance(part, list) and all(isinstance(each, dict) for each in part) for part in (seen, steps)
+    ):
+        return False
+    return all(
+        set(each) == set(Seen.__dataclass_fields__) and isinstance(each["split"], dict) for each in seen
+    )
 
 
 def write_tuning(folder: Path, facts: dict[str, Any]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ import torch
 from torch import nn
 
 from fuserec.encoders.base import WeightsError, one_line
+from fuserec.encoders.engines import quietly
 from fuserec.encoders.sentence import located
 from fuserec.errors import ConfigError, MissingExtraError
 
@@ -246,7 +246,7 @@ def open_backbone(
     except ImportError:
         raise MissingExtraError("tuning a language model", "deep") from None
     folder = located(model, revision, run)
-    with _quietly(transformers):
+    with quietly():
         config = _read(folder, "its configuration", transformers.AutoConfig.from_pretrained)
         if not any((folder / name).is_file() for name in TOKENIZERS):
             raise WeightsError(
@@ -256,8 +256,11 @@ def open_backbone(
         tokenizer = _read(folder, "its tokenizer", transformers.AutoTokenizer.from_pretrained)
         family = family_of(config)
         cls = _encoder_class(config, transformers) if family == "encoder_decoder" else transformers.AutoModel
-        made = _read(folder, "its weights", cls.from_pretrained, dtype=torch.float32)
+        made, report = _read(
+            folder, "its weights", cls.from_pretrained, dtype=torch.float32, output_loading_info=True
+        )
     _check_tokenizer(tokenizer, made, folder)
+    _check_weights(made, report["missing_keys"], folder)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     tokenizer.padding_side = "right"
@@ -313,10 +316,25 @@ def _check_tokenizer(tokenizer: Any, model: Any, folder: Path) -> None:
         )
 
 
+def _check_weights(model: nn.Module, missing: Iterable[str], folder: Path) -> None:
+    """Refuse weights that were not there, which would be drawn at random in silence, or that are no numbers."""
+    absent = sorted(name for name in missing if not name.startswith("pooler."))  # nothing reads a pooler
+    if absent:
+        raise WeightsError(
+            f"the language model {folder.name}: its weights lack {absent[0]!r} and {len(absent) - 1:,} more that "
+            "config.json tells of: name a whole folder"
+        )
+    strange = next((name for name, p in model.named_parameters() if not torch.isfinite(p).all()), None)
+    if strange is not None:
+        raise WeightsError(
+            f"the language model {folder.name}: its weight {strange!r} holds values that are not finite: fetch it again"
+        )
+
+
 def _pooling(folder: Path, family: Family) -> Pooling:
     """Return what a sentence-transformers folder says, or what suits the family."""
     path = folder / "1_Pooling" / "config.json"
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # AttributeError: it holds no table
         told = json.loads(path.read_text(encoding="utf-8"))
         if told.get("pooling_mode_cls_token"):
             return "cls"
@@ -331,9 +349,11 @@ def _length(folder: Path, config: Any, tokenizer: Any, wanted: int | None) -> in
     limits = [int(getattr(config, name, 0) or 0) for name in ("max_position_embeddings", "n_positions")]
     limits = [limit for limit in [*limits, int(tokenizer.model_max_length)] if 0 < limit < 10**6] or [512]
     own = min(limits)
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(
+        OSError, ValueError, AttributeError, TypeError
+    ):  # it holds no table, or no number
         told = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
-        own = min(own, int(told.get("max_seq_length") or own))
+        own = max(3, min(own, int(told.get("max_seq_length") or own)))
     return own if wanted is None else min(wanted, *limits)
 
 
@@ -345,18 +365,3 @@ def _dim(config: Any) -> int:
 def _clean(text: str) -> str:
     """Return the text without what no tokenizer takes (lone surrogates)."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-@contextlib.contextmanager
-def _quietly(transformers: Any) -> Iterator[None]:
-    """Keep progress bars and load reports of transformers off the screen."""
-    logger, bars = logging.getLogger("transformers"), transformers.utils.logging.is_progress_bar_enabled()
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-        if bars:
-            transformers.utils.logging.enable_progress_bar()

@@ -138,6 +138,7 @@ def adapt(
     device_of(run)  # refused before a model is fetched and data are read
     ground = ground_of(data, config.text, run, split)
     folder = located(base, config.revision, run)
+    prompt = convert.default_prompt(folder)
     seed = int(run.rng(NAME).integers(2**31))
     with training(seed, run, NAME, lowered(config, "batch_size", "max_length")) as device:
         backbone = open_backbone(base, run, revision=config.revision, pooling=config.pooling).to(device)
@@ -159,7 +160,7 @@ def adapt(
         figures: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 1), **count, **told(at)}
         kept = probe.figures(before, probe.cosines(lambda texts: _encoded(backbone, texts, fast)))
     facts["figures"] = figures | {"kept": {name: round(value, 4) for name, value in kept.items()}}
-    return Adapted(backbone, facts, convert.default_prompt(folder))
+    return Adapted(backbone, facts, prompt)
 
 
 def _encoded(backbone: Backbone, texts: Any, fast: torch.dtype) -> np.ndarray:

@@ -89,7 +89,7 @@ def compress(
     if quantized:
         return _quantized(folder, out)
     pupil = folder if student is None else located(student, None, run)
-    facts = dict(read_tuning(folder) or _facts_of(model, folder))
+    facts, prompt = dict(read_tuning(folder) or _facts_of(model, folder)), convert.default_prompt(pupil)
     began = time.perf_counter()
     seed = int(run.rng(NAME).integers(2**31))
     with training(seed, run, NAME, lowered(config, "batch_size", "max_length")) as device:
@@ -108,7 +108,7 @@ def compress(
     step |= {} if zeros is None else zeros.sizes()
     facts["compression"] = [*facts.get("compression", []), step]
     with new_folder(out) as staging:
-        write_folder(learner, staging, facts, convert.default_prompt(pupil))
+        write_folder(learner, staging, facts, prompt)
     return facts
 
 
