@@ -25,7 +25,7 @@ def combination(message: str) -> PydanticCustomError:
 class Settings(BaseModel):
     """Base of every configuration; each field carries its own documentation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:

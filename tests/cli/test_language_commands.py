@@ -188,6 +188,50 @@ class TestTune:
         assert said in cli("models", "tune", small, "--out", tmp_path / "t", *first, *options).fault
         assert not (tmp_path / "t").exists()
 
+    @pytest.mark.parametrize(
+        ("file", "options", "said"),
+        [
+            ("text = 3", ["--columns", "title"], "text = 3: has to be a table"),
+            ("tuning = 3", ["--method", "full"], "tuning = 3: has to be a table"),
+            ("continual = [1]", ["--newest", 0.3], "continual = [1]: has to be a table"),
+            ("learning_rate = inf", [], "learning_rate = inf: Input should be a finite number"),
+            ("learning_rate = 11", [], "learning_rate = 11: Input should be less than or equal to 10"),
+            ("regularization = 1e300", [], "weights are no longer numbers after the last step"),
+            ("[tuning]\nscale = 1e9", [], "tuning.scale = 1000000000.0: Input should be less than"),
+            ("", ["--replay", 0.3], "--replay: says which older examples"),
+            ("", ["--threads", 1025], "--threads 1025: has to be at most 1,024"),
+        ],
+    )
+    def test_absurd_values_are_one_line_and_write_nothing(
+        self, cli, small, base, tmp_path, file, options, said
+    ):
+        path = tmp_path / "absurd.toml"
+        path.write_text(file)
+        told = ["models", "tune", small, "--out", tmp_path / "t", "--base", base, "-c", path, "--epochs", 1]
+        assert said in cli(*told, *options).fault
+        assert not (tmp_path / "t").exists()
+
+    def test_a_place_that_cannot_be_written_is_refused_before_any_work(self, cli, small, base, tmp_path):
+        loop, dangling = tmp_path / "loop", tmp_path / "dangling"
+        loop.symlink_to(loop)
+        dangling.symlink_to(tmp_path / "gone")
+        for out, said in (
+            (loop, "exists"),
+            (dangling, "exists"),
+            (Path("/proc/t"), "/proc cannot be written"),
+        ):
+            assert said in cli("models", "tune", small, "--out", out, "--base", base, "--epochs", 1).fault
+            assert said in cli("models", "compress", base, "--out", out).fault
+        assert not list(tmp_path.glob("*.checkpoints"))
+
+    def test_a_folder_of_other_weights_is_none_of_checkpoints(self, cli, small, base, tmp_path):
+        kept = tmp_path / "kept"
+        kept.mkdir()
+        (kept / "model.safetensors").write_bytes(b"of somebody")
+        told = ["models", "tune", small, "--out", tmp_path / "t", "--base", base, "--epochs", 1]
+        assert "holds something else" in cli(*told, "--checkpoints", kept).fault
+        assert (kept / "model.safetensors").read_bytes() == b"of somebody"
+
     def test_a_folder_that_exists_is_refused(self, cli, small, base):
         assert "exists" in cli("models", "tune", small, "--out", base, "--base", base).fault
 

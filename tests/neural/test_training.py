@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fuserec.errors import ConfigError
+from fuserec.errors import ConfigError, DataError
 from fuserec.run import CancelledError, RunOptions
 
 torch = pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")
@@ -179,6 +179,10 @@ class TestNoNumber:
         assert "0.0025" in said
         assert "\n" not in said
 
+    def test_weights_that_the_last_step_has_lost_are_refused(self):
+        with pytest.raises(ConfigError, match="weights are no longer numbers after the last step"):
+            training.train(Toy(steps=1), plan(epochs=1, regularization=1e300), RUN, NOWHERE)
+
     def test_the_weights_before_it_are_untouched_by_it(self):
         task = Toy(lost=lambda batch: math.nan if batch == (1, 0) else 1.0)
         with pytest.raises(ConfigError):
@@ -299,6 +303,22 @@ class TestStops:
         assert again.asked == []
         assert caplog.messages == ["toy: its training had ended, it is taken from its checkpoint"]
         assert same(copied(again.model), copied(task.model))
+
+    @pytest.mark.parametrize(
+        ("tensors", "facts"),
+        [
+            ({"model.0.weight": torch.zeros(2, 2)}, {"done": False, "total": 3, "planned": 3}),
+            ({}, {"epoch": 1}),
+            ({}, {"done": False, "total": 3, "planned": 3, "mood": 1}),
+            ({}, []),
+        ],
+    )
+    def test_one_of_another_training_under_its_name_is_one_line(self, tmp_path, tensors, facts):
+        checkpoint = Checkpoint(tmp_path, "toy", "k")
+        checkpoint.save(tensors, facts)
+        with pytest.raises(DataError, match=r"is not of this training .*: remove it") as told:
+            training.train(Toy(), plan(), RUN, checkpoint)
+        assert "\n" not in str(told.value)
 
     def test_checkpoints_are_made_by_the_clock(self, tmp_path, monkeypatch):
         now, saves = [0.0], []

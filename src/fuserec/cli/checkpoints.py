@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from typing import Annotated
 import typer
 
 from fuserec.errors import RequestError
+
+_NAME = re.compile(r"\.?.+-[0-9a-f]{16}\.safetensors(\.\d+\.tmp)?")
 
 Checkpoints = Annotated[
     Path | None,
@@ -41,5 +44,5 @@ def checkpoints(folder: Path | None) -> Iterator[Path | None]:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Return whether a file is a checkpoint, whole or unfinished."""
-    return path.suffix in (".safetensors", ".tmp")
+    """Return whether a file is a checkpoint, whole or unfinished, by its name: the folder is removed in the end."""
+    return _NAME.fullmatch(path.name) is not None and not path.is_dir()

@@ -248,20 +248,27 @@ def _settings(
     """Return the settings of a training: those of the file, and on top of them those of the options."""
     from fuserec.neural.language.adapt import AdaptConfig
 
-    values = _values(path, given, columns)
-    for table, own in (("tuning", tuning), ("continual", continual)):
-        said = {name: value for name, value in own.items() if value is not None}
-        if said:
-            values[table] = {**values.get(table, {}), **said}
-    return AdaptConfig.parse(values, _place(path, "models tune"))
+    values = _values(path, given, columns, {"tuning": tuning, "continual": continual})
+    config = AdaptConfig.parse(values, _place(path, "models tune"))
+    if continual["replay"] is not None and config.continual.newest is None:
+        raise RequestError("--replay: says which older examples stand beside the newest: name --newest too")
+    return config
 
 
-def _values(path: Path | None, given: dict[str, Any], columns: str | None) -> dict[str, Any]:
-    """Return what a file says, and on top of it the options that are given."""
+def _values(
+    path: Path | None,
+    given: dict[str, Any],
+    columns: str | None,
+    tables: dict[str, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Return what a file says, and on top of it the options that are given, those of tables too."""
     values = {} if path is None else read_toml(path)
     values |= {name: value for name, value in given.items() if value is not None}
-    if columns is not None:
-        values["text"] = {**values.get("text", {}), "columns": listed(columns)}
+    tables = {**(tables or {}), "text": {"columns": None if columns is None else listed(columns)}}
+    for table, own in tables.items():
+        said = {name: value for name, value in own.items() if value is not None}
+        if said and isinstance(values.get(table, {}), dict):  # what is no table is refused by the settings
+            values[table] = {**values.get(table, {}), **said}
     return values
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WIDTH = 100
 """Columns of what is printed, at most and where no terminal says otherwise."""
 
+MOST_THREADS = 1024
+
 _LINE = 700
 """Characters of an error's line; the middle of a longer one is left out."""
 
@@ -155,6 +157,8 @@ class Screen:
 
         if (threads := options.get("threads")) is not None and threads < 1:
             raise RequestError(f"--threads {threads}: has to be at least 1")
+        if threads is not None and threads > MOST_THREADS:  # libraries below end the process
+            raise RequestError(f"--threads {threads}: has to be at most {MOST_THREADS:,}")
         if options.get("seed", 0) < 0:
             raise RequestError(f"--seed {options['seed']}: has to be 0 or more")
         given = {name: value for name, value in options.items() if value is not None}

@@ -42,7 +42,7 @@ _LEAST_SIMILARITY = 0.5
 class AugmentConfig(BaseModel):
     """How the text of rare items is varied."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     variants: int = Field(
         default=0,

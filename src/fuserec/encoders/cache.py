@@ -36,7 +36,7 @@ Keys = NDArray[np.uint64]
 class CacheConfig(BaseModel):
     """Where sentence vectors are kept between runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     enabled: bool = Field(default=True, description="Whether vectors are kept on disk at all.")
     max_mb: int = Field(

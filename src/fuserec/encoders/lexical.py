@@ -35,7 +35,7 @@ SPACELESS += "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 class LexicalConfig(BaseModel):
     """How words are weighed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     ngrams: tuple[int, int] = Field(
         default=(1, 2),

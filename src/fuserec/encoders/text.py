@@ -20,7 +20,7 @@ nothing in them, both in a table that has none of them."""
 class TextConfig(BaseModel):
     """Which text of an item is encoded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     columns: tuple[str, ...] | None = Field(
         default=None,

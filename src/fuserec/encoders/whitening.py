@@ -19,7 +19,7 @@ _NO_SPREAD = 1e-10
 class WhiteningConfig(BaseModel):
     """How far, and to how many dimensions, vectors are whitened."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     dim: int | None = Field(
         default=None, ge=1, description="Principal directions that are kept; none: all, turned back (ZCA)."

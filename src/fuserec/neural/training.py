@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fuserec.errors import ConfigError
+from fuserec.encoders.base import one_line
+from fuserec.errors import ConfigError, DataError
 from fuserec.neural.checkpoints import Checkpoint
 from fuserec.neural.device import wait
 from fuserec.neural.stops import Stop, held_back
@@ -235,6 +236,11 @@ class _Loop:
         if self.best and self.at.behind:
             self.task.model.load_state_dict(self.best)
         self.task.model.eval()
+        if not all(bool(torch.isfinite(p).all()) for p in self.task.model.parameters()):
+            raise ConfigError(
+                f"{self.plan.name}: weights are no longer numbers after the last step: lower learning_rate (it is "
+                f"{self.plan.learning_rate:g}) or regularization (it is {self.plan.regularization:g})"
+            )
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -251,11 +257,25 @@ class _Loop:
         self.checkpoint.save(tensors, vars(self.at))
 
     def resume(self) -> None:
-        """Take up the checkpoint, where there is one."""
+        """Take up the checkpoint, where there is one.
+
+        Raises
+        ------
+        DataError
+            Where it bears the name of this training and holds another.
+        """
         found = self.checkpoint.load()
         if found is None:
             return
-        tensors, facts = found
+        try:
+            self._take_up(*found)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as fault:
+            raise DataError(
+                f"{self.checkpoint.path}: the checkpoint is not of this training ({one_line(fault)[:80]}): remove it"
+            ) from fault
+
+    def _take_up(self, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        """Go on from tensors and facts."""
         if facts["done"] and facts["total"] < facts["planned"] and self.run.deadline is None:
             return  # that one had to hurry
         self.at = Progress(**facts)

@@ -64,7 +64,7 @@ class AdaptConfig(Settings):
     )
     batch_size: int = Field(default=128, ge=2, le=65_536, description="Examples (pairs or texts) of a step.")
     learning_rate: float | None = Field(
-        default=None, gt=0, description="Its peak; left out: what suits the method (5e-5 for full)."
+        default=None, gt=0, le=10, description="Its peak; left out: what suits the method (5e-5 for full)."
     )
     regularization: float = Field(default=0.01, ge=0, description="Decay of matrices.")
     adversarial: float = Field(
@@ -164,7 +164,7 @@ class CompressConfig(Settings):
         default=20_000, ge=2, description="Texts that are taught on, at most, and pairs of a pair teacher."
     )
     batch_size: int = Field(default=64, ge=2, le=65_536, description="Texts of a step.")
-    learning_rate: float = Field(default=1e-4, gt=0, description="Its peak.")
+    learning_rate: float = Field(default=1e-4, gt=0, le=10, description="Its peak.")
     regularization: float = Field(default=0.0, ge=0, description="Decay of matrices.")
     relations: float = Field(
         default=1.0, ge=0, description="Weight of how texts stand to one another, beside where each stands."

@@ -27,7 +27,7 @@ class TuningConfig(Settings):
         default=8, ge=1, le=512, description="lora: rank of an update; adalora: its mean in the end."
     )
     scale: float = Field(
-        default=2.0, gt=0, description="lora, adalora: an update counts times this (alpha / rank)."
+        default=2.0, gt=0, le=1000, description="lora, adalora: an update counts times this (alpha / rank)."
     )
     targets: Literal["attention", "all"] = Field(
         default="attention", description="lora, adalora: the maps to queries and values, or every linear map."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fuserec.encoders.folders import published
+from fuserec.encoders.folders import is_writable, published
 from fuserec.encoders.tuned import write_tuning
 from fuserec.errors import ConfigError
 
@@ -35,11 +35,16 @@ PLACES = (
 
 
 def check_destination(out: Path) -> None:
-    """Refuse a folder that exists, before any work is done for it."""
-    if out.exists():
+    """Refuse a folder that exists, or that cannot be made, before any work is done for it."""
+    if out.exists() or out.is_symlink():
         raise ConfigError(f"{out} exists: name a new folder for the model")
     if out.parent.exists() and not out.parent.is_dir():
         raise ConfigError(f"{out.parent} is not a folder: name a new folder for the model")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not is_writable(above):
+        raise ConfigError(
+            f"{above} cannot be written, so {out} cannot be made: name another place for the model"
+        )
 
 
 @contextmanager
