@@ -75,3 +75,25 @@ def test_a_word_that_is_not_allowed_names_the_nearest_that_is():
         Chosen.parse({"kind": "cascad"}, "[x]")
     with pytest.raises(ConfigError, match=r"kind = 3: Input should be 'blend' or 'cascade'$"):
         Chosen.parse({"kind": 3}, "[x]")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_no_setting_is_infinite(value):
+    with pytest.raises(ConfigError, match=r"x: regularization = \w+: Input should be a finite number"):
+        Outer.parse({"regularization": value}, "x")
+
+
+@pytest.mark.parametrize(
+    ("scorer", "key"),
+    [
+        ("trees", "min_leaf"),
+        ("generative", "batch_size"),
+        ("sequence", "batch_size"),
+        ("language_pair", "batch_tokens"),
+    ],
+)
+def test_numbers_that_libraries_below_cannot_hold_are_refused(scorer, key):
+    from fuserec.scorers import create
+
+    with pytest.raises(ConfigError, match=f"{key} = {2**63}: Input should be less than or equal to"):
+        create(scorer, {key: 2**63})

@@ -289,6 +289,7 @@ class TestSmallGpu:
         ("1_Pooling/config.json", [1]),
         ("sentence_bert_config.json", {"max_seq_length": "long"}),
         ("config_sentence_transformers.json", {"prompts": [1], "default_prompt_name": "a"}),
+        ("modules.json", "nested without end"),
         ("fuserec-facts.json", None),  # no fault: it is read as if it were not there
     ],
 )
@@ -298,6 +299,8 @@ def test_files_of_another_shape_give_one_line(file, holds, tiny_model: Maker, ow
     path.parent.mkdir(exist_ok=True)
     told = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**told, **holds} if isinstance(holds, dict) and told else holds))
+    if holds == "nested without end":
+        path.write_text("[" * 100_000)
     if file == "fuserec-facts.json":
         tiny(folder).load(run)
         return

@@ -111,6 +111,7 @@ def test_a_server_that_is_not_there_is_one_line():
         ((200, '{"choices": []}'), "not of the chat protocol"),
         ((200, '{"choices": [{"message": {"content": 3}}]}'), "not of the chat protocol"),
         ((200, "[1, 2]"), "not of the chat protocol"),
+        ((200, "[" * 100_000), "not of the chat protocol"),
         ({"content": "half an ans", "finish_reason": "length"}, "cut off: raise max_tokens"),
         ("   ", "is empty"),
         ("<think>so, a lamp is</think>", "is empty"),

@@ -14,7 +14,7 @@ def own_json(path: Path) -> dict[str, Any]:
     """Read a JSON object that we wrote; one that is absent or damaged is empty."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -29,7 +29,7 @@ def read_json(path: Path, default: Any = None) -> Any:
         raise WeightsError(
             f"{path.parent} has no {path.name}: it is not a complete sentence-transformers folder"
         ) from absent
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise WeightsError(f"{path} cannot be read ({fault}): fetch the model again") from fault
     if not isinstance(content, dict if default is None else type(default)):
         raise WeightsError(

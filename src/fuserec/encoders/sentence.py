@@ -59,7 +59,9 @@ class SentenceConfig(BaseModel):
         le=8192,
         description="Tokens of a text that are read; left out: what the model says.",
     )
-    batch_tokens: int = Field(default=1024, ge=16, description="Tokens of a batch, padding included.")
+    batch_tokens: int = Field(
+        default=1024, ge=16, le=2**31 - 1, description="Tokens of a batch, padding included."
+    )
     normalize: bool = Field(default=True, description="Whether vectors are scaled to unit length.")
     prompt: str | None = Field(
         default=None, description="What is put before every text; left out: the model's own default prompt."

@@ -54,7 +54,7 @@ def read_tuning(model: str | Path) -> dict[str, Any] | None:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise ModelFormatError(f"{path} cannot be read ({fault}): tune the model again") from None
     if not isinstance(told, dict) or told.get("format") != FORMAT or not _lists(told):
         raise ModelFormatError(f"{path} is not of a format that this release reads: tune the model again")

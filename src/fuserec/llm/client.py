@@ -219,7 +219,7 @@ class LanguageModel:
             )
         except openai.OpenAIError as fault:
             raise self._fault(fault, openai) from None
-        except ValueError:  # not JSON
+        except (ValueError, RecursionError):  # not JSON, or nested without end
             raise AnswerError(
                 f"{self._who}: the answer is not of the chat protocol: check base_url"
             ) from None

@@ -49,7 +49,7 @@ class TreesConfig(StructuredConfig):
     trees: int = Field(default=300, ge=1, le=10_000, description="Trees.")
     leaves: int = Field(default=31, ge=2, le=4096, description="Leaves a tree, at most.")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="Share of each tree that is added.")
-    min_leaf: int = Field(default=20, ge=1, description="Examples a leaf, at least.")
+    min_leaf: int = Field(default=20, ge=1, le=2**31 - 1, description="Examples a leaf, at least.")
     regularization: float = Field(default=1.0, ge=0, description="Pull of the leaves towards 0.")
     feature_share: float = Field(
         default=0.5, gt=0, le=1, description="Share of the features that a tree may use, drawn for each."

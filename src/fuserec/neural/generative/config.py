@@ -133,6 +133,7 @@ class GenerativeConfig(Settings):
     batch_size: int = Field(
         default=2048,
         ge=1,
+        le=2**31 - 1,
         description="Positions of a batch, at most.",
         json_schema_extra={"tune": {"choices": [512, 1024, 2048, 4096]}},
     )

@@ -132,6 +132,7 @@ class SequenceConfig(Settings):
     batch_size: int = Field(
         default=2048,
         ge=1,
+        le=2**31 - 1,
         description="Positions of a batch, at most.",
         json_schema_extra={"tune": {"choices": [512, 1024, 2048, 4096]}},
     )

@@ -158,6 +158,7 @@ class LanguagePairConfig(Settings):
     batch_tokens: int = Field(
         default=4096,
         ge=64,
+        le=2**31 - 1,
         description="Tokens that are run through the model at once, padding included.",
         json_schema_extra={"tune": False},
     )
