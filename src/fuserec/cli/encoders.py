@@ -89,7 +89,7 @@ def comparison_tables(found: EncoderComparison) -> list[Any]:
     )
     kept = plain_table(
         *("encoder", "sentences", "catalogue", "graded", "whitening", "recency"),
-        title="what is kept of the sense of similarity, and what validation has chosen",
+        title="what is kept of similarity, and what validation has chosen",
     )
     for name, one in found.encoders.items():
         best.add_row(name, *(_interval(one.metrics[key]) for key in ("ndcg@10", "recall@10")))
