@@ -275,6 +275,13 @@ class TestCompress:
         )
         assert "--data" in cli("models", "compress", base, "-o", tmp_path / "x", "--form", "layers").fault
 
+    def test_a_small_form_and_a_precision_are_no_base(self, cli, small, base, tmp_path):
+        cli("models", "compress", base, "--out", tmp_path / "int8")
+        fault = cli("models", "tune", small, "-o", tmp_path / "x", "--base", tmp_path / "int8").fault
+        assert "int8 is in the small form of CTranslate2, which cannot be trained" in fault
+        fault = cli("models", "tune", small, "-o", tmp_path / "x", "--base", "minilm:float32").fault
+        assert "name 'minilm', and for answers set compute_type" in fault
+
 
 class TestCompare:
     def test_encoders_stand_side_by_side(self, cli, small, base, settings, tmp_path):
