@@ -99,6 +99,11 @@ def test_where_there_is_no_text_nothing_is_made_up(cli, folder):
 def test_what_is_wrong_is_one_line(cli, folder):
     assert "item-999" in cli("judge", folder, "--item", "item-999", "--user", "user 3").fault
     assert "unknown" in cli("judge", folder, "--item", "item-8", "--user", "nobody").err
+    given = ["--history", "item-0,item-zz", "--context", "mood=blue"]
+    for command in ("judge", "explain"):
+        said = cli(command, folder, "--item", "item-8", *given).err
+        assert "'item-zz'" in said, command
+        assert "'mood'" in said, command
     config = RecommenderConfig.parse(
         {"features": {"use_sentence": "never"}, "parts": {"popularity": {}}}, "test"
     )

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fuserec.cli.ask import Context, History, Model, User, Wanted, context_of, item_ids, loaded_model
+from fuserec.cli.ask import (
+    Context,
+    History,
+    Model,
+    User,
+    Wanted,
+    context_of,
+    item_ids,
+    loaded_model,
+    tell_left_out,
+)
 from fuserec.cli.screen import Debug, Json, Quiet, Screen
 
 if TYPE_CHECKING:
@@ -34,15 +44,13 @@ def judge(
     from fuserec.cli.show import pairs
 
     screen = Screen(json, quiet, debug)
-    loaded = loaded_model(model)
-    found = loaded.judge(
-        item, user=user, history=item_ids(loaded, history), text=text, context=context_of(context)
-    )
+    loaded, circumstances = loaded_model(model), context_of(context)
+    events = item_ids(loaded, history)
+    found = loaded.judge(item, user=user, history=events, text=text, context=circumstances)
     title = loaded.fitted.titles[loaded.fitted.item(item)]
     value = {"item_id": item, "title": title, "heads": [one.to_json() for one in found]}
     screen.result(value, pairs([("item", f"{title}  ({item})"), *((one.head, _said(one)) for one in found)]))
-    if user is not None and loaded.fitted.dataset.users.index(user) < 0:
-        screen.remark("note: the user is unknown: judged as for somebody new")
+    tell_left_out(screen, loaded, user, events, text, circumstances)
     if all(one.value is None and not one.shares for one in found):
         screen.remark(
             "note: there is no text of who asks (a --user who liked something, a --history, a --text), or none of the "
