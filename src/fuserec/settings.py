@@ -62,9 +62,8 @@ class Settings(BaseModel):
                 raise ConfigError(
                     f"{where}: {key} = {inner!r}: has to be a table: write [{head}] and its settings below"
                 ) from None
-            if (
-                first["type"] == "value_error"
-            ):  # of a validator of ours: it says all, and of several keys no value
+            if first["type"] == "value_error":
+                # of a validator of ours: it says all, and where it is about several keys it has no value
                 said = first["msg"].removeprefix("Value error, ")
                 place = f"{where}: {key} = {first.get('input')!r}" if first["loc"] else where
                 raise ConfigError(f"{place}: {said}") from None
