@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fuserec.errors import ConfigError, nearest
 from fuserec.settings import Settings
@@ -52,6 +52,33 @@ def test_a_nested_unknown_key_names_what_is_known_there():
         ConfigError, match=r"\[x\]: unknown key 'inner.dept'; did you mean 'depth'\? \(known: depth\)"
     ):
         Outer.parse({"inner": {"dept": 1}}, "[x]")
+
+
+class Judged(Settings):
+    first: int = 1
+    words: tuple[str, ...] = ()
+
+    @field_validator("words")
+    @classmethod
+    def _no_blanks(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in words:
+            raise ValueError("a word is empty: leave it out")
+        return words
+
+    @model_validator(mode="after")
+    def _few(self) -> Self:
+        if self.first > len(self.words):
+            raise ValueError("first is above the number of words: lower it")
+        return self
+
+
+def test_what_a_validator_says_stands_alone():
+    with pytest.raises(ConfigError) as several:
+        Judged.parse({"first": 5}, "[x]")
+    assert str(several.value) == "[x]: first is above the number of words: lower it"
+    with pytest.raises(ConfigError) as one:
+        Judged.parse({"words": [""]}, "[x]")
+    assert str(one.value) == "[x]: words = ['']: a word is empty: leave it out"
 
 
 def test_settings_are_frozen():

@@ -62,6 +62,11 @@ class Settings(BaseModel):
                 raise ConfigError(
                     f"{where}: {key} = {inner!r}: has to be a table: write [{head}] and its settings below"
                 ) from None
+            if first["type"] == "value_error":
+                # of a validator of ours: it says all, and where it is about several keys it has no value
+                said = first["msg"].removeprefix("Value error, ")
+                place = f"{where}: {key} = {first.get('input')!r}" if first["loc"] else where
+                raise ConfigError(f"{place}: {said}") from None
             hint = _nearest_allowed(cls, first["loc"], first.get("input"))
             raise ConfigError(f"{where}: {key} = {first.get('input')!r}: {first['msg']}{hint}") from None
 

@@ -70,6 +70,13 @@ def test_yes_begins_at_the_threshold_that_validation_has_set():
     said = {value: _said(Judgement("match", "chance", value, {}, 0.3)) for value in (0.2, 0.4, None)}
     assert said == {0.2: "20 % (no, from 30 % on)", 0.4: "40 % (yes, from 30 % on)", None: "no text to read"}
     assert _said(Judgement("click", "chance", 0.4, {}, None)) == "40 %"
+    near = [_said(Judgement("match", "chance", 0.99983, {}, end)) for end in (0.9999995, 0.99983, 0.99)]
+    assert near == [
+        "99.98 % (no, from 100.00 % on)",
+        "100 % (no, from 100 % on)",
+        "100 % (yes, from 99 % on)",
+    ]
+    assert _said(Judgement("match", "chance", 0.0004, {}, 0.0002)) == "0.04 % (yes, from 0.02 % on)"
     assert _said(Judgement("rating", "value", 0.4, {}, None)) == "0.40"
     shares = {"a": 0.05, "b": 0.5, "c": 0.15, "d": 0.3}
     assert _said(Judgement("topic", "shares", None, shares, None)) == "b 50 %, d 30 %, c 15 %"
@@ -83,12 +90,20 @@ def test_where_there_is_no_text_nothing_is_made_up(cli, folder):
     nobody = {one.head: one for one in Recommender.load(folder).judge("item-8")}
     assert nobody["match"].value is None
     assert nobody["topic"].shares == {}
-    assert "no text to read" in cli("judge", folder, "--item", bare).out
+    silent = cli("judge", folder, "--item", bare)
+    assert "no text to read" in silent.out
+    assert "no text of who asks" in silent.err
+    assert "no text of who asks" not in cli("judge", folder, "--item", bare, "--history", "item-0").err
 
 
 def test_what_is_wrong_is_one_line(cli, folder):
     assert "item-999" in cli("judge", folder, "--item", "item-999", "--user", "user 3").fault
     assert "unknown" in cli("judge", folder, "--item", "item-8", "--user", "nobody").err
+    given = ["--history", "item-0,item-zz", "--context", "mood=blue"]
+    for command in ("judge", "explain"):
+        said = cli(command, folder, "--item", "item-8", *given).err
+        assert "'item-zz'" in said, command
+        assert "'mood'" in said, command
     config = RecommenderConfig.parse(
         {"features": {"use_sentence": "never"}, "parts": {"popularity": {}}}, "test"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -285,6 +286,22 @@ class TestCompress:
         assert fault.startswith("error: --student: another model learns as it is, so --form")
         assert not (tmp_path / "x").exists()
 
+    def test_an_option_of_a_form_names_the_form(self, cli, base, tmp_path):
+        options = ["--layers", 1, "--epochs", 0]
+        told = cli("models", "compress", base, "--out", tmp_path / "x", *options, "--json").json
+        assert told["compression"] == [{**told["compression"][0], "form": "layers", "kept": [0]}]
+        shown = cli("models", "compress", base, "--out", tmp_path / "y", "--pruned", 0.3, "--epochs", 0)
+        assert "form" in shown.out
+        assert "30% of the weights" in shown.out
+        for form, option, own in (("int8", "--layers", "layers"), ("layers", "--pruned", "pruned")):
+            given = ["--form", form, option, 1 if own == "layers" else 0.5, "--epochs", 0]
+            fault = cli("models", "compress", base, "-o", tmp_path / "z", *given).fault
+            assert f"--{own} is for --form {own}, not for {form}" in fault
+        settings = tmp_path / "small.toml"
+        settings.write_text('form = "int8"\n')
+        given = ["--layers", 1, "-c", settings]
+        assert "not for int8" in cli("models", "compress", base, "-o", tmp_path / "z", *given).fault
+
     def test_a_teacher_that_is_no_model_is_named(self, cli, base, tmp_path):
         options = ["--student", base, "--teacher", base, "--data", tmp_path / "nowhere", "--epochs", 1]
         fault = cli("models", "compress", base, "-o", tmp_path / "x", *options).fault
@@ -301,6 +318,13 @@ class TestCompress:
             in cli("models", "compress", base, "-o", tmp_path / "x", "--form", "layer").fault
         )
         assert "--data" in cli("models", "compress", base, "-o", tmp_path / "x", "--form", "layers").fault
+
+    def test_a_small_form_and_a_precision_are_no_base(self, cli, small, base, tmp_path):
+        cli("models", "compress", base, "--out", tmp_path / "int8")
+        fault = cli("models", "tune", small, "-o", tmp_path / "x", "--base", tmp_path / "int8").fault
+        assert "int8 is in the small form of CTranslate2, which cannot be trained" in fault
+        fault = cli("models", "tune", small, "-o", tmp_path / "x", "--base", "minilm:float32").fault
+        assert "name 'minilm', and for answers set compute_type" in fault
 
 
 class TestCompare:
@@ -347,6 +371,7 @@ class TestCompare:
         done = cli("models", "compare", small, *models, *shifts)
         assert done.status == 0, done.err
         assert "words:0.9" in done.out
+        assert re.search(r"base +words:0.9 +0[.]\d{4} [(]0[.]\d{4} to 0[.]\d{4}[)] +[-+]", done.out)
         for at, one in enumerate(json.loads((tmp_path / "found.json").read_text())["encoders"].values()):
             little, much = one["shifted"].values()
             clean = one["metrics"]["ndcg@10"]["value"]

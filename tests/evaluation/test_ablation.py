@@ -126,6 +126,12 @@ class TestFigures:
         gap = results.comparisons[0].models["n_neighbors-1"]
         assert f"{abs(gap.difference):.4f}" in said
         assert " to " in said
+        narrow = Console(width=80, record=True, file=io.StringIO())
+        narrow.print(ablation_table(results, 80))
+        told = narrow.export_text()
+        assert "…" not in told  # no figure is cut
+        for figure in (f"{abs(gap.difference):.4f}", f"{abs(gap.low):.4f}", f"{abs(gap.high):.4f}"):
+            assert figure in told
 
     def test_every_loss_of_joint_training_is_measured(self):
         pytest.importorskip("torch", reason="the extra `deep` (PyTorch) is not installed")

@@ -6,7 +6,14 @@ import pytest
 
 from fuserec.evaluation import wording
 from fuserec.evaluation.report import to_html
-from fuserec.evaluation.results import Comparison, DatasetFacts, EvaluationResults, ModelResult, RoundResult
+from fuserec.evaluation.results import (
+    Comparison,
+    DatasetFacts,
+    EvaluationResults,
+    ModelResult,
+    RoundResult,
+    Segment,
+)
 from fuserec.evaluation.statistics import Difference, Estimate
 from fuserec.evaluation.summary import summary
 from fuserec.evaluation.texts import CHINESE, ENGLISH
@@ -140,3 +147,15 @@ def test_a_range_below_zero_can_be_read():
     model = ModelResult(metrics={"ndcg@10": Estimate(0.07), "group_gap:ndcg@10": below}, users=169)
     results = found({"fused": 0.07}, {}).model_copy(update={"models": {"fused": model}})
     assert "−0.5400 至 −0.5100" in to_html(results, "zh")
+
+
+@pytest.mark.parametrize(("long", "said"), [(0.06, True), (0.09, False)])
+def test_least_well_is_who_stands_below_the_whole(long, said):
+    parts = {"query:long": Segment(users=100, metrics={"ndcg@10": Estimate(long)})}
+    parts["target:head"] = Segment(users=120, metrics={"ndcg@10": Estimate(0.2)})
+    parts["query:short"] = Segment(users=3, metrics={"ndcg@10": Estimate(0.0)})  # too few to be named
+    results = found({"fused": 0.0743}, {})
+    whole = results.models["fused"].model_copy(update={"segments": parts})
+    told = " ".join(summary(results.model_copy(update={"models": {"fused": whole}})))
+    assert ("least well on users with a long history" in told) is said
+    assert ("least well" in told) is said

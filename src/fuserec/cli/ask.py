@@ -189,21 +189,37 @@ def explain(
     from fuserec.cli.show import evidence_table, pairs, percent
 
     screen = Screen(json, quiet, debug)
-    loaded = loaded_model(model)
+    loaded, circumstances = loaded_model(model), context_of(context)
+    events = _history(loaded, history, None)
     found = loaded.explain(
         item,
         user=user,
-        history=_history(loaded, history, None),
+        history=events,
         text=text,
-        context=context_of(context),
+        context=circumstances,
         language=cast("Language", language),
     )
     place = f"{found.rank} of {loaded.fitted.dataset.n_items:,}"
     facts = [("item", f"{found.title}  ({found.item_id})"), ("reason", found.reason), ("place", place)]
     facts += [("score", f"{found.score:.4f}"), ("chance", percent(found.probability))]
     screen.result(found.to_json(), pairs(facts), evidence_table(found))
-    if user is not None and loaded.fitted.dataset.users.index(user) < 0:
-        screen.remark("note: the user is unknown: explained as to somebody new")
+    tell_left_out(screen, loaded, user, events, text, circumstances)
+
+
+def tell_left_out(
+    screen: Screen,
+    loaded: Recommender,
+    user: str | None,
+    history: Sequence[Any],
+    text: str | None,
+    context: dict[str, str],
+) -> None:
+    """Say what of a question could not be used, where the answer does not hold it."""
+    from fuserec.requests import query_of, resolve
+
+    model, query = loaded.fitted, query_of(user, history, text, context)
+    for said in resolve(query, model.dataset, model.reads_columns, model.chain.context_keys).warnings:
+        screen.remark(f"note: {said}")
 
 
 def loaded_model(model: Path) -> Recommender:

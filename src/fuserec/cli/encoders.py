@@ -12,7 +12,7 @@ from fuserec.cli.screen import Debug, Device, Format, Quiet, Screen, Seed, Threa
 from fuserec.errors import RequestError
 
 if TYPE_CHECKING:
-    from fuserec.evaluation.encoders import EncoderComparison, EncoderResult
+    from fuserec.evaluation.encoders import EncoderComparison
     from fuserec.evaluation.statistics import Difference, Estimate
 
 
@@ -79,33 +79,39 @@ def compare(
 
 
 def comparison_tables(found: EncoderComparison) -> list[Any]:
-    """Return a comparison of encoders for the screen: accuracy first, then what it costs and keeps."""
+    """Return a comparison of encoders for the screen, in tables that 80 columns hold: accuracy, cost, what is kept."""
     from fuserec.cli.show import plain_table
 
-    accuracy = plain_table(
-        "encoder", "NDCG@10", "recall@10", "AUC", "against the first", "whitening, recency"
-    )
+    best = plain_table("encoder", "NDCG@10", "recall@10", title="how good they are")
+    first = plain_table("encoder", "NDCG@10 against the first", "gain", "gain/ms", "AUC")
     cost = plain_table(
-        "encoder", "trained", "of", "training", "MB", "ms/text", "ms/request", "gain/ms", "kept", "graded"
+        "encoder", "trained", "training", "MB", "ms/text", "ms/request", title="what they cost"
+    )
+    kept = plain_table(
+        *("encoder", "sentences", "catalogue", "graded", "whitening", "recency"),
+        title="what is kept of similarity, and what validation has chosen",
     )
     for name, one in found.encoders.items():
-        chosen = f"{'auto' if one.exponent is None else one.exponent}, {one.recency}"
-        figures = [_interval(one.metrics[key]) for key in ("ndcg@10", "recall@10", "auc")]
-        accuracy.add_row(name, *figures, _gain(one), chosen)
-        trained = ["" if value is None else f"{value:,}" for value in (one.trained, one.parameters)]
+        best.add_row(name, *(_interval(one.metrics[key]) for key in ("ndcg@10", "recall@10")))
+        told = [] if one.gain is None else [one.relative, one.gain_per_ms]
+        gains = [f"{100 * value:+.1f} %" for value in told] or ["", ""]
+        first.add_row(name, _difference(one.gain), *gains, _figure(one.metrics["auc"]))
+        trained = "" if one.trained is None else f"{_short(one.trained)} of {_short(one.parameters or 0)}"
         seconds = "" if one.training_s is None else f"{one.training_s:.0f} s"
         cost.add_row(
-            name,
-            *trained,
-            seconds,
-            f"{one.megabytes:.1f}",
-            f"{one.ms_text:.2f}",
-            f"{one.ms_request:.1f}",
-            "" if one.gain is None else f"{100 * one.gain_per_ms:+.1f} %",
-            f"{one.kept['general']:.3f} / {one.kept['catalogue']:.3f}",
-            f"{one.kept['graded']:.3f}",
+            name, trained, seconds, f"{one.megabytes:.1f}", f"{one.ms_text:.2f}", f"{one.ms_request:.1f}"
         )
-    return [accuracy, cost, *_shift_table(found)]
+        shares = (f"{one.kept[key]:.3f}" for key in ("general", "catalogue", "graded"))
+        kept.add_row(name, *shares, "auto" if one.exponent is None else str(one.exponent), str(one.recency))
+    return [best, first, cost, kept, *_shift_table(found)]
+
+
+def _short(count: int) -> str:
+    """Return a number of parameters in few letters."""
+    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if count >= unit:
+            return f"{count / unit:.1f} {letter}"
+    return str(count)
 
 
 def _shift_table(found: EncoderComparison) -> list[Any]:
@@ -114,7 +120,7 @@ def _shift_table(found: EncoderComparison) -> list[Any]:
 
     if not any(one.shifted for one in found.encoders.values()):
         return []
-    table = plain_table("encoder", "texts", "NDCG@10", "lost", "against the first")
+    table = plain_table("encoder", "texts", "NDCG@10", "change", "against the first", title="on faulty texts")
     for name, one in found.encoders.items():
         for shift, left in one.shifted.items():
             lost = f"{100 * left.relative:+.1f} %"
@@ -129,17 +135,12 @@ def _difference(gain: Difference | None) -> str:
     return f"{gain.difference:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
 
 
+def _figure(figure: Estimate) -> str:
+    """Return a figure without its interval."""
+    return "" if figure.value is None else f"{figure.value:.4f}"
+
+
 def _interval(figure: Estimate) -> str:
     """Return a figure with its interval."""
-    if figure.value is None:
-        return ""
     ends = "" if figure.low is None else f" ({figure.low:.4f} to {figure.high:.4f})"
-    return f"{figure.value:.4f}{ends}"
-
-
-def _gain(one: EncoderResult) -> str:
-    """Return by how much an encoder is better than the first one, with the interval of the paired difference."""
-    if one.gain is None or one.gain.difference is None:
-        return ""
-    ends = "" if one.gain.low is None else f" ({one.gain.low:+.4f} to {one.gain.high:+.4f})"
-    return f"{100 * one.relative:+.1f} %{ends}"
+    return f"{_figure(figure)}{ends}"

@@ -183,7 +183,7 @@ def _show_all(screen: Screen, results: EvaluationResults, ablation: bool) -> Non
     if ablation:
         from fuserec.evaluation.ablation import ablation_table
 
-        screen.show(ablation_table(results))
+        screen.show(ablation_table(results, screen.width))
     elif "curve" in results.configuration:
         from rich.text import Text
 

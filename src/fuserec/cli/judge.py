@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fuserec.cli.ask import Context, History, Model, User, Wanted, context_of, item_ids, loaded_model
+from fuserec.cli.ask import (
+    Context,
+    History,
+    Model,
+    User,
+    Wanted,
+    context_of,
+    item_ids,
+    loaded_model,
+    tell_left_out,
+)
 from fuserec.cli.screen import Debug, Json, Quiet, Screen
 
 if TYPE_CHECKING:
@@ -14,6 +24,9 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Classes that are told, the likeliest ones."""
+
+MOST_DIGITS = 6
+"""Behind the point of a percentage, where a chance and its threshold are nearly the same."""
 
 
 def judge(
@@ -31,15 +44,18 @@ def judge(
     from fuserec.cli.show import pairs
 
     screen = Screen(json, quiet, debug)
-    loaded = loaded_model(model)
-    found = loaded.judge(
-        item, user=user, history=item_ids(loaded, history), text=text, context=context_of(context)
-    )
+    loaded, circumstances = loaded_model(model), context_of(context)
+    events = item_ids(loaded, history)
+    found = loaded.judge(item, user=user, history=events, text=text, context=circumstances)
     title = loaded.fitted.titles[loaded.fitted.item(item)]
     value = {"item_id": item, "title": title, "heads": [one.to_json() for one in found]}
     screen.result(value, pairs([("item", f"{title}  ({item})"), *((one.head, _said(one)) for one in found)]))
-    if user is not None and loaded.fitted.dataset.users.index(user) < 0:
-        screen.remark("note: the user is unknown: judged as for somebody new")
+    tell_left_out(screen, loaded, user, events, text, circumstances)
+    if all(one.value is None and not one.shares for one in found):
+        screen.remark(
+            "note: there is no text of who asks (a --user who liked something, a --history, a --text), or none of the "
+            "item"
+        )
 
 
 def _said(one: Judgement) -> str:
@@ -55,4 +71,14 @@ def _said(one: Judgement) -> str:
         return f"{one.value:.2f}"
     if one.threshold is None:
         return percent(one.value)
-    return f"{percent(one.value)} ({'yes' if one.value > one.threshold else 'no'}, from {percent(one.threshold)} on)"
+    said, ends = _apart(one.value, one.threshold)
+    return f"{said} ({'yes' if one.value > one.threshold else 'no'}, from {ends} on)"
+
+
+def _apart(value: float, threshold: float) -> tuple[str, str]:
+    """Return two probabilities in words, with more digits where fewer would make them look alike."""
+    from fuserec.cli.show import percent
+
+    few = percent(value), percent(threshold)
+    more = [(f"{100 * value:.{n}f} %", f"{100 * threshold:.{n}f} %") for n in range(1, MOST_DIGITS + 1)]
+    return next((told for told in (few, *more) if told[0] != told[1]), few)

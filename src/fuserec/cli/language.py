@@ -174,7 +174,13 @@ def compress(
 
 
 def _smaller(path: Path | None, given: dict[str, Any], columns: str | None, student: str | None) -> Any:
-    """Return the settings of a compression; forms are refused beside a student, which is another model."""
+    """Return the settings of a compression; ``--layers`` and ``--pruned`` name their form themselves.
+
+    Raises
+    ------
+    RequestError
+        For a form beside a student, which is another model, and for an option of another form than the one asked for.
+    """
     from fuserec.neural.language.adapt import CompressConfig
 
     if student is not None and any(given[name] is not None for name in ("form", "layers", "share")):
@@ -182,7 +188,13 @@ def _smaller(path: Path | None, given: dict[str, Any], columns: str | None, stud
             "--student: another model learns as it is, so --form, --layers and --pruned say nothing: leave them out, "
             "or make the student small in a command of its own"
         )
-    return CompressConfig.parse(_values(path, given, columns), _place(path, "models compress"))
+    values = _values(path, given, columns)
+    for option, own in (("layers", "layers"), ("share", "pruned")):
+        if given[option] is not None and values.setdefault("form", own) != own:
+            raise RequestError(
+                f"--{own} is for --form {own}, not for {values['form']}: leave one of them out"
+            )
+    return CompressConfig.parse(values, _place(path, "models compress"))
 
 
 def pair_teacher(folder: Path | None) -> tuple[PairScores | None, list[Seen]]:
@@ -308,8 +320,8 @@ def _summary(facts: dict[str, Any]) -> Any:
             "trained",
             f"{config['tuning']['method']}: {figures['parameters_trained']:,} of {figures['parameters']:,}",
         ),
-        ("training", f"{figures['seconds']:.0f} s, {figures['epochs']} epochs, {figures['steps']:,} steps"),
-        ("on held-out people", " ".join(f"{value:.4f}" for value in figures["held_out"])),
+        ("training", _training(figures)),
+        *_by_epoch(figures["held_out"], config["objective"] == "pairs"),
         ("size", f"{facts['megabytes']:.1f} MB"),
         ("similarity kept", f"{kept['general']:.3f} of sentences, {kept['catalogue']:.3f} of the catalogue"),
         ("agrees with people", f"{kept['graded']:.3f}, before {kept['graded_before']:.3f}"),
@@ -317,6 +329,23 @@ def _summary(facts: dict[str, Any]) -> Any:
         ("read it by", f'[features.sentence] model = "{facts["folder"]}"'),
     ]
     return pairs(rows)
+
+
+def _training(told: dict[str, Any]) -> str:
+    """Return how long a training took."""
+    epochs, steps = told["epochs"], told["steps"]
+    return (
+        f"{told['seconds']:.0f} s, {epochs} epoch{'s' if epochs != 1 else ''}, "
+        f"{steps:,} step{'s' if steps != 1 else ''}"
+    )
+
+
+def _by_epoch(values: Sequence[float], pairs: bool) -> list[tuple[str, str]]:
+    """Return the figure of each epoch on what was held out; nothing where nothing was."""
+    if not values:
+        return []
+    what, figure = ("held-out people", "NDCG@10") if pairs else ("held-out texts", "log-likelihood of a word")
+    return [(f"on {what}", f"{figure} {', '.join(f'{value:.4f}' for value in values)} (by epoch)")]
 
 
 def _parts(figures: dict[str, Any]) -> list[str]:
@@ -332,8 +361,23 @@ def _changed(told: dict[str, Any]) -> str:
 
 def _compressed(value: dict[str, Any]) -> Any:
     """Return what a smaller model is, for the screen."""
-    from fuserec.cli.show import figures, pairs
+    from fuserec.cli.show import pairs
 
-    step = {name: told for name, told in value["compression"][-1].items() if told is not None}
-    rows = [("model", value["folder"]), ("size", f"{value['megabytes']:.1f} MB"), *figures(step, 2)]
+    step = value["compression"][-1]
+    rows = [("model", value["folder"]), ("size", f"{value['megabytes']:.1f} MB"), ("form", step["form"])]
+    if "student" in step:
+        rows.append(("student", step["student"]))
+    if "kept" in step:
+        rows.append(
+            ("layers", f"{len(step['kept'])}: of those before {', '.join(map(str, step['kept']))} (from 0)")
+        )
+    if "parameters" in step:
+        rows.append(("parameters", f"{step['parameters']:,}"))
+    if "sparse_megabytes" in step:
+        stored = (
+            f"{step['sparse_megabytes']:.1f} MB stored sparsely, {step['dense_megabytes']:.1f} MB as it is"
+        )
+        rows.append(("zeros", f"{step['zeros']:.0%} of the weights: {stored}"))
+    if "taught_by" in step:
+        rows += [("taught by", step["taught_by"]), ("training", _training(step))]
     return pairs([*rows, ("read it by", f'[features.sentence] model = "{value["folder"]}"')])

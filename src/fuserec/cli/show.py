@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
@@ -130,14 +130,6 @@ def percent(probability: float) -> str:
 def warnings_of(answer: Answer) -> Sequence[str]:
     """Return what has to be said beside an answer: what could not be used, and that data are simulated."""
     return (*answer.warnings, *([answer.note] if answer.note else []))
-
-
-def figures(values: Mapping[str, Any], digits: int = 4) -> list[tuple[str, str]]:
-    """Return named figures as rows."""
-    return [
-        (name, f"{value:.{digits}f}" if isinstance(value, float) else str(value))
-        for name, value in values.items()
-    ]
 
 
 def _item(item: RecommendedItem, about: Mapping[str, str] | None, evidence: bool) -> Text:

@@ -324,6 +324,11 @@ def located(model: str, revision: str | None, run: RunOptions) -> Path:
             f"there is no folder {model}: allowed is 'minilm', a sentence-transformers folder, "
             "or the name of one on the hub"
         )
+    if ":" in model:
+        raise WeightsError(
+            f"there is no model {model!r}: a precision after : is for `fuserec models compare`; name "
+            f"{model.partition(':')[0]!r}, and for answers set compute_type in [features.sentence]"
+        )
     return hub.snapshot(model, revision)
 
 

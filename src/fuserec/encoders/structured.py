@@ -283,7 +283,8 @@ def _chosen(
         if name not in cells and name not in others:
             known = [*cells, *others]
             raise ConfigError(
-                f"{where}: no column {name!r}{nearest(name, known)} (columns: {', '.join(known[:20])})"
+                f"{where}: no column {name!r}{nearest(name, known)} (columns: {', '.join(known[:20])}): name others, "
+                f"or leave {where} out to read all of them"
             )
     return {name: cells[name] for name in wanted if name in cells}
 

@@ -35,6 +35,9 @@ log = logging.getLogger("fuserec")
 FULL = "full"
 """Name of the part as it is configured: what all variants are compared with."""
 
+WIDE = 96
+"""Columns of a screen from which a figure and its interval stand in one line of the table."""
+
 
 def ablate(
     dataset: Dataset,
@@ -167,32 +170,34 @@ def _value(text: str) -> Any:
         return text.strip()
 
 
-def ablation_table(results: EvaluationResults) -> Table:
-    """Return the table that the command line prints: the part first, each variant with its paired difference."""
+def ablation_table(results: EvaluationResults, width: int = WIDE) -> Table:
+    """Return the table that the command line prints: the part first, each variant with its paired difference.
+
+    Parameters
+    ----------
+    results : EvaluationResults
+    width : int
+        Columns of the screen; on a narrow one intervals stand below their figures.
+    """
     from rich.table import Table
     from rich.text import Text
 
     metric = wording.primary_of(results)
-    title = wording.metric_title(metric)
+    title, level = wording.metric_title(metric), f"{100 * results.level:g} % interval"
     made = Table(title=Text(f"{results.dataset.name or 'dataset'}: ablation"), title_justify="left")
-    made.add_column("variant", no_wrap=True)
-    for heading in (
-        title,
-        f"{100 * results.level:g} % interval",
-        f"less {FULL}",
-        "paired interval",
-        "p",
-        "fit",
-    ):
+    made.add_column("variant", overflow="fold")
+    between = " " if width >= WIDE else "\n"
+    for heading in (f"{title}{between}{level}", f"less {FULL},{between}paired interval", "p", "fit"):
         made.add_column(heading, justify="right", no_wrap=True)
     for name, model in results.models.items():
         estimate = model.metrics.get(metric, Estimate(None))
         gap = None if name == FULL else wording.versus(results, name, FULL)
+        *less, p = wording.compared(metric, gap)
         made.add_row(
             Text(name, style="bold" if name == FULL else ""),
-            wording.figure(metric, estimate.value),
-            wording.interval(metric, estimate),
-            *wording.compared(metric, gap),
+            f"{wording.figure(metric, estimate.value)}{between}{wording.interval(metric, estimate)}".rstrip(),
+            between.join(less).rstrip(),
+            p,
             wording.duration(model.fit_s),
         )
     return made

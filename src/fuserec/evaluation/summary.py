@@ -144,7 +144,7 @@ FEWEST = 30
 
 
 def _weakest(model: ModelResult, metric: str, texts: Texts) -> str:
-    """Say for whom the model does least well."""
+    """Say for whom the model does least well; nothing where no segment of enough users is below the whole."""
     values = {
         name: estimate.value
         for name, segment in model.segments.items()
@@ -156,6 +156,9 @@ def _weakest(model: ModelResult, metric: str, texts: Texts) -> str:
         return ""
     lower = definition(metric).better == "lower"
     name = max(values, key=values.__getitem__) if lower else min(values, key=values.__getitem__)
+    whole = model.metrics[metric].value if metric in model.metrics else None
+    if whole is not None and (values[name] <= whole if lower else values[name] >= whole):
+        return ""
     title = segment_title(name, texts)
     return texts(
         "weakest",

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from fuserec.encoders.base import WeightsError, one_line
+from fuserec.encoders.convert import read_manifest
 from fuserec.encoders.engines import quietly
 from fuserec.encoders.sentence import located
 from fuserec.errors import ConfigError, MissingExtraError
@@ -246,6 +247,11 @@ def open_backbone(
     except ImportError:
         raise MissingExtraError("tuning a language model", "deep") from None
     folder = located(model, revision, run)
+    if read_manifest(folder) is not None and not (folder / "model.safetensors").is_file():
+        raise WeightsError(
+            f"the language model {folder.name} is in the small form of CTranslate2, which cannot be trained: name the "
+            "folder that it was made of"
+        )
     with quietly():
         config = _read(folder, "its configuration", transformers.AutoConfig.from_pretrained)
         if not any((folder / name).is_file() for name in TOKENIZERS):

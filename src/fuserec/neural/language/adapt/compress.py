@@ -128,7 +128,7 @@ def _require_lessons(
     if student is not None and not config.epochs:
         raise ConfigError("compress: a student learns nothing with epochs = 0: set epochs to 1 or more")
     if config.epochs and not data and not quantized:
-        without = "" if student or scores else ", or set epochs = 0"
+        without = "" if student or scores else ", or set epochs = 0 (--epochs 0)"
         raise ConfigError(f"compress: teaching needs a dataset: name one (--data DIR){without}")
 
 
