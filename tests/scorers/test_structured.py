@@ -217,9 +217,8 @@ def test_orders_of_the_past():
 def test_what_is_wrong_is_said(name):
     data = seasonal_world(users=20)
     text = features(data)
-    with pytest.raises(
-        ConfigError, match="no column 'devise'; did you mean 'device'.*, or leave context_columns out"
-    ):
+    said = r"no column 'devise'; did you mean 'device'.*, or leave context_columns out"
+    with pytest.raises(ConfigError, match=said):
         create(name, {"context_columns": ("devise",)}).fit(data, text, RUN)
     with pytest.raises(DataError, match="target = 'rating'"):
         create(name, {"target": "rating"}).fit(data, text, RUN)

@@ -355,9 +355,8 @@ def _length(folder: Path, config: Any, tokenizer: Any, wanted: int | None) -> in
     limits = [int(getattr(config, name, 0) or 0) for name in ("max_position_embeddings", "n_positions")]
     limits = [limit for limit in [*limits, int(tokenizer.model_max_length)] if 0 < limit < 10**6] or [512]
     own = min(limits)
-    with contextlib.suppress(
-        OSError, ValueError, AttributeError, TypeError
-    ):  # it holds no table, or no number
+    # AttributeError, TypeError: it holds no table, or no number
+    with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
         told = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
         own = max(3, min(own, int(told.get("max_seq_length") or own)))
     return own if wanted is None else min(wanted, *limits)
