@@ -231,18 +231,19 @@ class TorchEngine:
 @contextmanager
 def quietly() -> Iterator[None]:
     """Keep progress bars and load reports of transformers off the screen."""
-    import transformers
+    from transformers.utils import logging as told
 
-    logger, bars = logging.getLogger("transformers"), transformers.utils.logging.is_progress_bar_enabled()
+    bars: Any = told  # its functions have no types
+    logger, shown = logging.getLogger("transformers"), bars.is_progress_bar_enabled()
     before = logger.level
     logger.setLevel(logging.ERROR)
-    transformers.utils.logging.disable_progress_bar()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         logger.setLevel(before)
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
+        if shown:
+            bars.enable_progress_bar()
 
 
 def _batches(ids: list[list[int]], budget: int) -> Iterator[NDArray[np.int64]]:
