@@ -176,7 +176,7 @@ class TestToml:
         [
             ("nmae = 'x'", "unknown key 'nmae'; did you mean 'name'"),
             ("[weights]\nlikes = 1.0", "unknown kind 'likes'; did you mean 'like'"),
-            ("[weights]\nlike = nan", "expected a finite number"),
+            ("[weights]\nlike = nan", "should be a finite number"),
             ("rating_scale = [5, 1]", "expected \\[lowest, highest\\]"),
             ("[columns.interaction]\na = 'b'", "unknown table; did you mean 'interactions'"),
             ("[columns.interactions]\nuser = 'b'", "unknown role 'user'; did you mean 'user_id'"),

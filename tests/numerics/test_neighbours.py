@@ -30,9 +30,10 @@ def brute_similarity(x, y, kind, shrinkage):
     elif kind == "euclidean":
         value = 1 / (1 + np.linalg.norm(p - q))
     else:
+        spread = [np.linalg.norm(v - v.mean()) > 1e-6 * np.linalg.norm(v) for v in (p, q)]
         p, q = p - p.mean(), q - q.mean()
         norms = np.linalg.norm(p) * np.linalg.norm(q)
-        value = p @ q / norms if n > 1 and norms > 1e-6 else 0.0
+        value = p @ q / norms if n > 1 and all(spread) else 0.0
     return value * n / (n + shrinkage)
 
 

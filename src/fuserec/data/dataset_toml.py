@@ -90,7 +90,7 @@ def read_settings(path: Path | None) -> FolderSettings:
 
 
 def _check(settings: FolderSettings, path: Path) -> None:
-    """Refuse what types alone let pass: unknown tables and roles, an empty scale, infinite weights."""
+    """Refuse what types alone let pass: unknown tables and roles, an empty scale."""
     for table, roles in settings.columns.items():
         if table not in _ROLES:
             raise ConfigError(
@@ -112,9 +112,6 @@ def _check(settings: FolderSettings, path: Path) -> None:
         raise ConfigError(
             f"{path}: rating_scale = {list(scale)}: expected [lowest, highest], the first below the second"
         )
-    for kind, weight in settings.weights.items():
-        if not math.isfinite(weight):
-            raise ConfigError(f"{path}: [weights]: {kind} = {weight}: expected a finite number")
     kind_weights(settings.weights)
 
 
