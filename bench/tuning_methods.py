@@ -22,6 +22,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from bench import datasets, records
@@ -176,8 +177,9 @@ def section(found: dict[str, Any]) -> str:
         "`python -m bench.tuning_methods`: the encoder adapted to the catalogue by each method, as a content scorer "
         "alone (sentence vectors, no words, no behaviour of others); settings in bench/tuning_methods.toml. NDCG@10 "
         "on validation and on test; the gain over the untouched encoder on the same people; its share of "
-        "full tuning's, the mean over the seeds. Choose a variant by its validation column; where a number of people "
-        "stands in it, it was measured on so many of them, and is no more than a hint. Kept: of the general sense of "
+        "full tuning's at the same temperature, the mean over the seeds. Choose a variant by its validation column; "
+        "where a number of people stands in it, it was measured on so many of them, and is no more than a hint. Kept: "
+        "of the general sense of "
         "similarity, on bundled sentence pairs; empty where the run held the catalogue's words alone.",
         "",
     ]
@@ -189,9 +191,7 @@ def section(found: dict[str, Any]) -> str:
 def _table(told: dict[str, Any]) -> list[str]:
     """Return the table of one dataset."""
     rows = told["encoders"]
-    teachers = [row for name, row in rows.items() if name == TEACHER or name.startswith(f"{TEACHER}, seed ")]
-    gains = [row["gain"]["difference"] for row in teachers if row["gain"]]
-    full = sum(gains) / len(gains) if gains else None
+    full = _gains_of_full(told)
     everybody = max(row["validated"] for row in rows.values())
     lines = [
         "| method | trained | validation | test | gain | of full's | on | s | CPU s | peak MB | kept |",
@@ -209,7 +209,8 @@ def _table(told: dict[str, Any]) -> list[str]:
             if gain
             else ""
         )
-        part = f"{gain['difference'] / full:.0%}" if gain and full else ""
+        whole = full.get(_temperature(told["settings"], name))
+        part = f"{gain['difference'] / whole:.0%}" if gain and whole else ""
         took = [
             f"{cost[each]:,.0f}" if cost.get(each) else "" for each in ("seconds", "cpu_seconds", "peak_mb")
         ]
@@ -221,6 +222,25 @@ def _table(told: dict[str, Any]) -> list[str]:
         kept = f"{row['kept']['general']:.3f}" if row["kept"] else ""
         lines.append(f"| {' | '.join((*cells, kept))} |")
     return lines
+
+
+def _gains_of_full(told: dict[str, Any]) -> dict[float | None, float]:
+    """Return the mean gain of full tuning over its seeds, by the temperature that it was tuned at."""
+    gains: dict[float | None, list[float]] = {}
+    for name, own in told["settings"].items():
+        gain = told["encoders"][name]["gain"]
+        if own.get("tuning", {}).get("method") == TEACHER and gain:
+            gains.setdefault(_temperature(told["settings"], name), []).append(gain["difference"])
+    return {temperature: fmean(found) for temperature, found in gains.items()}
+
+
+def _temperature(settings: dict[str, Table], name: str) -> float | None:
+    """Return the temperature of a row, of a smaller form that of its teacher; None as without configuration."""
+    own = settings.get(name, {})
+    found: float | None = (settings.get(own.get("of", TEACHER), {}) if "form" in own else own).get(
+        "temperature"
+    )
+    return found
 
 
 def main() -> None:

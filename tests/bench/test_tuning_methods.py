@@ -56,6 +56,18 @@ def test_methods_stand_side_by_side_with_what_they_cost(tmp_path, monkeypatch):
     assert f"| {rows['adapters']['validation']:.4f} ({rows['full']['validated'] - 1:,}) |" in line
     assert line.count("(") == 2  # and the gain as a share
 
+    # Shares are of full tuning at the same temperature, of its mean over the seeds.
+    warm = {name: dict(part) for name, part in found.items() if isinstance(part, dict)}
+    for name, gain, temperature in (("full", 0.02, None), ("warm", 0.05, 0.1), ("warm, seed 1", 0.03, 0.1)):
+        warm["encoders"][name] = rows["full"] | {"gain": rows["full"]["gain"] | {"difference": gain}}
+        warm["settings"][name] = {"tuning": {"method": "full"}, "temperature": temperature}
+    shares = {
+        line.split(" | ")[0]: line.split(" | ")[5]
+        for line in tuning_methods.section({"beauty": warm}).splitlines()
+        if line.startswith("| ")
+    }
+    assert [shares[f"| {name}"] for name in ("full", "warm", "warm, seed 1")] == ["100%", "125%", "75%"]
+
     # A row alone: its teacher is there already, and the other rows stay as they were.
     again = tuning_methods.run(sample(), {**TABLE, "smaller": {}}, RUN, tmp_path / "more", ("adapters",))
     merged = tuning_methods.joined(found, again)
