@@ -56,17 +56,24 @@ def test_methods_stand_side_by_side_with_what_they_cost(tmp_path, monkeypatch):
     assert f"| {rows['adapters']['validation']:.4f} ({rows['full']['validated'] - 1:,}) |" in line
     assert line.count("(") == 2  # and the gain as a share
 
-    # Shares are of full tuning at the same temperature, of its mean over the seeds.
+    # Shares are of full tuning at the same temperature: of its best settings on validation, the mean over the seeds.
     warm = {name: dict(part) for name, part in found.items() if isinstance(part, dict)}
-    for name, gain, temperature in (("full", 0.02, None), ("warm", 0.05, 0.1), ("warm, seed 1", 0.03, 0.1)):
-        warm["encoders"][name] = rows["full"] | {"gain": rows["full"]["gain"] | {"difference": gain}}
+    for name, gain, temperature, judged in (
+        ("full", 0.02, None, 0.1),
+        ("warm", 0.05, 0.1, 0.2),
+        ("warm, seed 1", 0.03, 0.1, 0.3),
+        ("warm, short", 0.08, 0.1, 0.24),
+    ):
+        told = {"gain": rows["full"]["gain"] | {"difference": gain}, "validation": judged}
+        warm["encoders"][name] = rows["full"] | told
         warm["settings"][name] = {"tuning": {"method": "full"}, "temperature": temperature}
     shares = {
         line.split(" | ")[0]: line.split(" | ")[5]
         for line in tuning_methods.section({"beauty": warm}).splitlines()
         if line.startswith("| ")
     }
-    assert [shares[f"| {name}"] for name in ("full", "warm", "warm, seed 1")] == ["100%", "125%", "75%"]
+    told = [shares[f"| {name}"] for name in ("full", "warm", "warm, seed 1", "warm, short")]
+    assert told == ["100%", "125%", "75%", "200%"]
 
     # A row alone: its teacher is there already, and the other rows stay as they were.
     again = tuning_methods.run(sample(), {**TABLE, "smaller": {}}, RUN, tmp_path / "more", ("adapters",))
@@ -75,8 +82,8 @@ def test_methods_stand_side_by_side_with_what_they_cost(tmp_path, monkeypatch):
     assert list(merged["encoders"]) == list(rows)
     seeded = tuning_methods.run(sample(), TABLE, replace(RUN, seed=1), tmp_path / "other", ("adapters",))
     assert list(seeded["encoders"]) == list(seeded["costs"]) == ["adapters, seed 1"]
-    merged = tuning_methods.joined(merged, seeded)
-    assert list(merged["encoders"]) == [*rows, "adapters, seed 1"]
+    merged = tuning_methods.joined(merged, seeded, (*TABLE["methods"], *TABLE["smaller"]))
+    assert list(merged["encoders"]) == [*list(rows)[:-1], "adapters, seed 1", "one layer"]
     assert "| adapters, seed 1 |" in tuning_methods.section({"beauty": merged})
     with pytest.raises(
         SystemExit, match="no row 'nothing': there are full, LoRA, rank 8, adapters, one layer"
