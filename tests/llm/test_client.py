@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("openai", reason="the extra `llm` (the openai client) is not installed")
 
 from fuserec.errors import ConfigError, LanguageModelError
+from fuserec.llm import limits
 from fuserec.llm.budget import Budget, BudgetSpentError
 from fuserec.llm.client import AnswerError, LanguageModel
 from fuserec.llm.config import LLMConfig
@@ -131,6 +132,30 @@ def test_a_slow_server_is_one_line():
         ChatServer(lambda asked: time.sleep(0.6) or "late") as server,
         model_at(server, timeout_s=0.1) as model,
         pytest.raises(LanguageModelError, match=r"did not answer within 0.1 s, 1 times"),
+    ):
+        model.ask(about("Say it.", "x"))
+
+
+def test_an_answer_in_drops_has_to_be_whole_in_time():
+    def dripped(asked):
+        return 200, b'{"choices": []}', 0.05  # every byte in time, all of them never
+
+    began = time.monotonic()
+    with (
+        ChatServer(dripped) as server,
+        model_at(server, timeout_s=0.3, retries=1) as model,
+        pytest.raises(LanguageModelError, match=r"did not answer within 0.3 s, 2 times"),
+    ):
+        model.ask(about("Say it.", "x"))
+    assert 0.6 <= time.monotonic() - began < 5
+
+
+def test_an_answer_without_end_is_not_read_to_the_end(monkeypatch):
+    monkeypatch.setattr(limits, "MOST_BYTES", 2000)
+    with (
+        ChatServer(lambda asked: "word " * 1000) as server,
+        model_at(server) as model,
+        pytest.raises(AnswerError, match=r"the answer is longer than [\d,]+ bytes: check base_url$"),
     ):
         model.ask(about("Say it.", "x"))
 

@@ -124,7 +124,7 @@ def _shift_table(found: EncoderComparison) -> list[Any]:
     for name, one in found.encoders.items():
         for shift, left in one.shifted.items():
             lost = f"{100 * left.relative:+.1f} %"
-            table.add_row(name, shift, _interval(left.ndcg), lost, _difference(left.gain))
+            table.add_row(name, shift, _figure(left.ndcg), lost, _difference(left.gain))
     return [table]
 
 

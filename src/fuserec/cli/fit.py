@@ -111,6 +111,21 @@ def _reader(info: dict[str, Any]) -> str:
     return f"words and the language model ({', '.join([backend, *precision])})"
 
 
+def _told(facts: Any) -> str:
+    """Return in words what a part tells of its fit."""
+    if isinstance(facts, dict):
+        return ", ".join(f"{name.replace('_', ' ')} {_told(value)}" for name, value in facts.items())
+    if isinstance(facts, list):
+        return "; ".join(_told(one) for one in facts)
+    return (
+        f"{facts:,.4g}"
+        if isinstance(facts, float)
+        else f"{facts:,}"
+        if isinstance(facts, int)
+        else str(facts)
+    )
+
+
 def summary(info: dict[str, Any]) -> list[Any]:
     """Return what a model is, for the screen: its data, and its parts with what validation says of them."""
     from fuserec.cli.show import pairs, plain_table
@@ -129,6 +144,7 @@ def summary(info: dict[str, Any]) -> list[Any]:
     others = [name for name in validation if " " in name]  # what the fusion was compared with
     decisions = info.get("decisions", ())
     rows += [("decided" if place == 0 else "", sentence) for place, sentence in enumerate(decisions)]
+    rows += [(name, _told(facts)) for name, facts in info.get("told", {}).items()]
     left = [name for name in validation if name not in ("fused", *others, *info["parts"])]
     if left and not decisions:  # a model of an earlier release
         rows.append(("left out", f"{', '.join(left)}: no gain on validation"))

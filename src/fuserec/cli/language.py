@@ -151,6 +151,11 @@ def compress(
     check_destination(out)
     given = {"form": form, "layers": layers, "share": amount, "epochs": epochs}
     told = _smaller(config, given, columns, student)
+    if told.form == "int8" and student is None and (data is not None or epochs):
+        raise RequestError(
+            "--form int8 teaches nothing, so --data and --epochs say nothing: leave them out, or choose --form layers "
+            "or pruned"
+        )
     protocol = split_of(split, share)
     done = f"compressed and written to {out}"
     with (

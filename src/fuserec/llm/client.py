@@ -13,6 +13,7 @@ from fuserec.errors import ConfigError, LanguageModelError, MissingExtraError
 from fuserec.llm.answers import plain
 from fuserec.llm.budget import Budget, BudgetSpentError
 from fuserec.llm.cache import AnswerCache
+from fuserec.llm.limits import MOST_BYTES, TooLongError, limits
 
 if TYPE_CHECKING:
     from fuserec.llm.config import LLMConfig
@@ -217,7 +218,11 @@ class LanguageModel:
                 max_tokens=config.max_tokens,
                 seed=prompt.seed,
             )
-        except openai.OpenAIError as fault:
+        except (openai.OpenAIError, TooLongError) as fault:
+            if TooLongError in (type(fault), type(fault.__cause__)):
+                raise AnswerError(
+                    f"{self._who}: the answer is longer than {MOST_BYTES:,} bytes: check base_url"
+                ) from None
             raise self._fault(fault, openai) from None
         except (ValueError, RecursionError):  # not JSON, or nested without end
             raise AnswerError(
@@ -247,7 +252,9 @@ class LanguageModel:
         with self._lock:
             if self._client is None:
                 # A proxy of the environment is not asked for what is on this machine.
-                http = openai.DefaultHttpxClient(trust_env=not self.config.local)
+                http = openai.DefaultHttpxClient(
+                    trust_env=not self.config.local, event_hooks=limits(self.config.timeout_s)
+                )
                 self._client = openai.OpenAI(
                     base_url=self.config.base_url,
                     api_key=self._key or NO_KEY,

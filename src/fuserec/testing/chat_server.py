@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-Reply = str | tuple[int, str] | dict[str, Any]
-"""The words of an answer, (a status, the body), or fields that are put in the place of those of the protocol."""
+Reply = str | tuple[int, str] | tuple[int, bytes, float] | dict[str, Any]
+"""The words of an answer, (a status, the body), (a status, the body, seconds before each of its bytes), or fields that
+are put in the place of those of the protocol."""
 
 
 class ChatServer:
@@ -43,13 +45,14 @@ class ChatServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                status, body = outer.replied(self)
-                blob = body.encode()
+                status, blob, pause = outer.replied(self)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(blob)))
                 self.end_headers()
-                self.wfile.write(blob)
+                for at in range(0, len(blob), 1 if pause else len(blob)):
+                    time.sleep(pause)
+                    self.wfile.write(blob[at : at + 1] if pause else blob)
 
             def log_message(self, *told: object) -> None:
                 """Say nothing."""
@@ -70,8 +73,12 @@ class ChatServer:
         """Its address, up to the version."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
-    def replied(self, request: BaseHTTPRequestHandler) -> tuple[int, str]:
-        """Return status and body for a request."""
+    def replied(self, request: BaseHTTPRequestHandler) -> tuple[int, bytes, float]:
+        """Return status and body for a request, and the pause before each byte of it."""
+        status, body, *pause = self._reply(request)
+        return status, body.encode() if isinstance(body, str) else body, pause[0] if pause else 0.0
+
+    def _reply(self, request: BaseHTTPRequestHandler) -> tuple[int, str] | tuple[int, bytes, float]:
         asked = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
         with self._lock:
             self.requests.append(asked)
