@@ -162,7 +162,7 @@ def encoder_scorer(
     with tempfile.TemporaryDirectory() as place:
         model = base
         if labels != "0":
-            told: dict[str, Any] = {"batch_size": 32}
+            told: dict[str, Any] = {"batch_size": 32, "temperature": 0.05}
             if labels == "all":
                 told |= {"epochs": 1, "max_pairs": work.most}
             else:

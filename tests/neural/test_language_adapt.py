@@ -48,6 +48,7 @@ LEARNING = {
     "full": ({}, 2e-3),
     "lora": ({"targets": "all"}, 2e-2),
     "adalora": ({"targets": "all"}, 2e-2),
+    "hira": ({"targets": "all"}, 2e-2),
     "adapters": ({}, 1e-2),
     "last_layers": ({"layers": 1}, 5e-3),
     "biases": ({}, 5e-2),

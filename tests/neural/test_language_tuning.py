@@ -35,6 +35,7 @@ METHODS = {
     "biases": lambda name: name.endswith("bias") or "norm" in name.lower() or "ln_" in name,
     "lora": lambda name: "lora_" in name,
     "adalora": lambda name: "lora_" in name,
+    "hira": lambda name: name.endswith((".weight.0.up", ".weight.0.down")),
     "adapters": lambda name: (
         any(part in name for part in (".down.", ".up.")) or name.split(".")[-2] == "norm"
     ),
@@ -87,7 +88,7 @@ def test_what_a_method_names_moves_and_nothing_else(folders, kind, method):
     assert sum(before[name].numel() for name in moved) <= ours
     if method == "full":
         assert ours == every
-    elif method in ("lora", "adalora", "biases"):
+    elif method in ("lora", "adalora", "hira", "biases"):
         assert ours < every / 3
     untouched = [n for n in before if not METHODS[method](n)]
     assert not any(dict(backbone.named_parameters())[n].requires_grad for n in untouched)
@@ -96,13 +97,15 @@ def test_what_a_method_names_moves_and_nothing_else(folders, kind, method):
 class TestLowRank:
     @pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2", "t5"])
     @pytest.mark.parametrize("targets", ["attention", "all"])
-    def test_merged_it_is_the_same_model(self, folders, kind, targets):
-        backbone = stepped(made(folders[kind], "lora", targets=targets))
+    @pytest.mark.parametrize("method", ["lora", "hira"])
+    def test_merged_it_is_the_same_model(self, folders, kind, targets, method):
+        backbone = stepped(made(folders[kind], method, targets=targets))
         plain = open_backbone(str(folders[kind]), RUN).encode(TEXTS, RUN)
         before = backbone.encode(TEXTS, RUN)
         assert np.abs(before - plain).max() > 1e-3, "the updates do nothing: the test could not fail"
         after = merged(backbone)
-        assert not any("lora" in name for name, _ in after.named_parameters())
+        names = {name for name, _ in open_backbone(str(folders[kind]), RUN).named_parameters()}
+        assert {name for name, _ in after.named_parameters()} == names
         np.testing.assert_allclose(after.encode(TEXTS, RUN), before, atol=1e-4)
 
     @pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2", "t5"])
@@ -141,10 +144,37 @@ class TestLowRank:
             (own,) = (full for full in after if full.endswith(f"{name}.weight"))
             torch.testing.assert_close(after[own] - before[own], 3.0 * update, atol=1e-6, rtol=1e-3)
 
+    def test_weights_that_are_multiplied_change_at_full_rank(self, folders):
+        """W + scale · W / rms(W) ∘ (B A): a sum over rank of row- and column-scaled copies of W."""
+        backbone = made(folders["bert"], "hira", targets="all", rank=2, scale=3.0)
+        names = [name for name, _ in backbone.named_parameters() if name.endswith(".weight.0.up")]
+        assert len(names) == 2 * 6  # maps of two layers
+        stepped(backbone)
+        learnt = {name: p.detach().clone() for name, p in backbone.named_parameters()}
+        after = dict(merged(backbone).named_parameters())
+        for name in names:
+            place = name.removesuffix(".weight.0.up")
+            before = learnt[f"{place}.weight.original"]
+            product = learnt[name] @ learnt[f"{place}.weight.0.down"]
+            size = float(before.square().mean().sqrt())
+            change = after[f"{place.removesuffix('.parametrizations')}.weight"] - before
+            torch.testing.assert_close(change, 3.0 * before / size * product, atol=1e-6, rtol=1e-3)
+            assert np.linalg.matrix_rank(product.numpy(), rtol=1e-5) == 2
+            assert np.linalg.matrix_rank(change.detach().numpy(), rtol=1e-3) > 8
+
+    @pytest.mark.parametrize(("kind", "named"), [("bert", {"query", "value"}), ("gpt2", {"c_attn"})])
+    def test_those_of_the_attention_alone(self, folders, kind, named):
+        backbone = made(folders[kind], "hira", targets="attention")
+        trained = {name.split(".")[-5] for name, p in backbone.named_parameters() if p.requires_grad}
+        assert trained == named
+
     @pytest.mark.usefixtures("minilm")
-    @pytest.mark.parametrize("more", [{"rank": 10}, {"rank": 8, "word_rank": 4}])
-    def test_of_minilm_it_trains_less_than_a_fiftieth(self, more):
-        backbone = made("minilm", "lora", targets="all", **more)
+    @pytest.mark.parametrize(
+        ("method", "more"),
+        [("lora", {"rank": 10}), ("lora", {"rank": 8, "word_rank": 4}), ("hira", {"rank": 10})],
+    )
+    def test_of_minilm_it_trains_less_than_a_fiftieth(self, method, more):
+        backbone = made("minilm", method, targets="all", **more)
         ours, every = sizes(backbone)
         assert 0.01 < ours / every < 0.02
 

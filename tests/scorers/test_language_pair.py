@@ -395,7 +395,7 @@ def test_a_gpu_learns_the_same(model):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
-@pytest.mark.parametrize("method", ["full", "last_layers", "biases", "lora", "adalora", "adapters"])
+@pytest.mark.parametrize("method", ["full", "last_layers", "biases", "lora", "adalora", "hira", "adapters"])
 def test_every_way_of_tuning_learns_on_a_gpu(model, method):
     """What a method adds, and what AdaLoRA remembers of it, moves to the GPU with the model, and back."""
     run = replace(RUN, device="cuda")

@@ -44,7 +44,7 @@ def tune(
     query: Annotated[str | None, typer.Option("--query", help="item, events or titles (pairs).")] = None,
     method: Annotated[
         str | None,
-        typer.Option("--method", help="full, last_layers, biases, lora or adalora."),
+        typer.Option("--method", help="full, last_layers, biases, lora, adalora or hira."),
     ] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the examples.")] = None,
     max_pairs: Annotated[int | None, typer.Option("--max-pairs", help="Pairs of an epoch.")] = None,

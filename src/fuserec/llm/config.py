@@ -49,7 +49,10 @@ class LLMConfig(Settings):
         json_schema_extra={"tune": False},
     )
     timeout_s: float = Field(
-        default=60.0, gt=0, description="Seconds to wait for a whole answer.", json_schema_extra={"tune": False}
+        default=60.0,
+        gt=0,
+        description="Seconds to wait for a whole answer.",
+        json_schema_extra={"tune": False},
     )
     retries: int = Field(
         default=3,

@@ -19,6 +19,7 @@ RATES: dict[str, float] = {
     "biases": 1e-3,
     "lora": 1e-3,
     "adalora": 3e-3,
+    "hira": 1e-3,
 }
 """Peak learning rates by method, where none is configured: the fewer weights move, the further each may."""
 
@@ -78,7 +79,7 @@ class AdaptConfig(Settings):
         default=AugmentationConfig(), description="Other forms of the training texts; off by default."
     )
     patience: int = Field(default=2, ge=0, description="Worse epochs in a row that end it; 0: never.")
-    temperature: float = Field(default=0.05, gt=0, le=1, description="pairs: cosines are divided by it.")
+    temperature: float = Field(default=0.08, gt=0, le=1, description="pairs: cosines are divided by it.")
     whitened: bool = Field(
         default=True,
         description="pairs: vectors are compared as a fitted model compares them, whitened by the map of the untouched "

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from fuserec.errors import ConfigError
+from fuserec.neural.language.hadamard import fold, multiply
 from fuserec.neural.language.ranks import RankBudget
 from fuserec.neural.language.tuning_config import TuningConfig
 
@@ -34,7 +35,10 @@ ATTENTION: dict[str, list[str]] = {
     "gpt2": ["c_attn"],
     "gpt_neox": ["query_key_value"],
 }
-"""Names of the maps to queries and values by type of model; where none stands here they are q_proj and v_proj."""
+"""Names of the maps to queries and values by type of model."""
+
+OTHER_ATTENTION = ["q_proj", "v_proj"]
+"""The same where the type of model does not stand there."""
 
 
 class Adapter(nn.Module):
@@ -92,20 +96,15 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
     for parameter in model.parameters():
         parameter.requires_grad_(config.method == "full")
     if config.method == "last_layers":
-        blocks = blocks_of(model)
-        for block in list(blocks)[-config.layers :]:
-            _train(block.parameters())
-        _train(
-            p
-            for name, p in model.named_parameters()
-            if name.startswith(("final_layer_norm", "ln_f", "norm."))
-        )
+        _train_last(model, config.layers)
     elif config.method == "biases":
         _train(p for name, p in model.named_parameters() if name.endswith("bias") or p.ndim == 1)
     elif config.method == "adapters":
         blocks = blocks_of(model)
         for place, block in enumerate(list(blocks)):
             blocks[place] = Adapter(block, backbone.dim, config.adapter_dim).to(backbone.device)
+    elif config.method == "hira":
+        multiply(_maps(model, config), config.rank, config.scale)
     elif config.method in ("lora", "adalora", "prefix", "soft_prompt"):
         backbone.model = _with_peft(backbone, config, steps)
     if config.method in ("prefix", "soft_prompt"):
@@ -116,6 +115,14 @@ def tune(backbone: Backbone, config: TuningConfig, steps: int) -> None:
         backbone.budget = RankBudget(
             backbone.model, config.rank, warm=warm, last=last, every=every, total=total
         )
+
+
+def _train_last(model: nn.Module, layers: int) -> None:
+    """Unfreeze the last layers and the norm behind them."""
+    for block in list(blocks_of(model))[-layers:]:
+        _train(block.parameters())
+    behind = ("final_layer_norm", "ln_f", "norm.")
+    _train(p for name, p in model.named_parameters() if name.startswith(behind))
 
 
 def _train(parameters: Iterable[nn.Parameter]) -> None:
@@ -212,7 +219,7 @@ def _low_rank(backbone: Backbone, config: TuningConfig, steps: int, peft: Any) -
 
 def _targets(backbone: Backbone, config: TuningConfig, kind: str) -> str | list[str]:
     """Return the names of the maps that are updated, as peft has them: suffixes, or its word for every linear map."""
-    attention = ATTENTION.get(kind, ["q_proj", "v_proj"])
+    attention = ATTENTION.get(kind, OTHER_ATTENTION)
     if not config.word_rank:
         return attention if config.targets == "attention" else "all-linear"
     model = backbone.model
@@ -220,6 +227,17 @@ def _targets(backbone: Backbone, config: TuningConfig, kind: str) -> str | list[
         return [*attention, _words_of(model)]
     maps = {id(part) for block in blocks_of(model) for part in block.modules() if _is_map(part)}
     return [*(name for name, part in model.named_modules() if id(part) in maps), _words_of(model)]
+
+
+def _maps(model: nn.Module, config: TuningConfig) -> list[nn.Module]:
+    """Return the linear maps of the blocks that are updated."""
+    named = ATTENTION.get(getattr(model.config, "model_type", ""), OTHER_ATTENTION)
+    return [
+        part
+        for block in blocks_of(model)
+        for name, part in block.named_modules()
+        if _is_map(part) and (config.targets == "all" or name.rpartition(".")[2] in named)
+    ]
 
 
 def _is_map(part: nn.Module) -> bool:
@@ -260,4 +278,5 @@ def merged(backbone: Backbone) -> Backbone:
             backbone.budget.settle()
         backbone.model = unload()
         backbone.budget = None
+    fold(backbone.model)
     return backbone

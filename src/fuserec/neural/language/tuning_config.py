@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from fuserec.settings import Settings
 
 Method = Literal[
-    "full", "last_layers", "biases", "lora", "adalora", "adapters", "prefix", "soft_prompt", "frozen"
+    "full", "last_layers", "biases", "lora", "adalora", "hira", "adapters", "prefix", "soft_prompt", "frozen"
 ]
 
 
@@ -19,18 +19,26 @@ class TuningConfig(Settings):
     method: Method = Field(
         default="last_layers",
         description="full: every weight. last_layers: the last of them. biases: biases and norms (BitFit). lora, "
-        "adalora: low-rank updates. adapters: small bottlenecks between the layers. prefix, soft_prompt: keys and "
+        "adalora: low-rank updates. hira: low-rank matrices that weights are multiplied by, so that updates have full "
+        "rank. adapters: small bottlenecks between the layers. prefix, soft_prompt: keys and "
         "values, or words, put before the text (GPT-like models). frozen: nothing, only the heads.",
     )
     layers: int = Field(default=2, ge=1, le=200, description="last_layers: how many.")
     rank: int = Field(
-        default=8, ge=1, le=512, description="lora: rank of an update; adalora: its mean in the end."
+        default=8,
+        ge=1,
+        le=512,
+        description="lora, hira: rank of what is learnt of a map; adalora: its mean in the end.",
     )
     scale: float = Field(
-        default=2.0, gt=0, le=1000, description="lora, adalora: an update counts times this (alpha / rank)."
+        default=2.0,
+        gt=0,
+        le=1000,
+        description="lora, adalora, hira: an update counts times this (alpha / rank).",
     )
     targets: Literal["attention", "all"] = Field(
-        default="attention", description="lora, adalora: the maps to queries and values, or every linear map."
+        default="attention",
+        description="lora, adalora, hira: the maps to queries and values, or every linear map.",
     )
     word_rank: int = Field(
         default=0,

@@ -44,7 +44,7 @@ log = logging.getLogger("fuserec")
 
 NAME = "encoder"
 
-MERGED = ("full", "last_layers", "biases", "lora", "adalora", "frozen")
+MERGED = ("full", "last_layers", "biases", "lora", "adalora", "hira", "frozen")
 """Methods that leave a model of the same shape, which other libraries load."""
 
 

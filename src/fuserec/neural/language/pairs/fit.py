@@ -44,7 +44,7 @@ log = logging.getLogger("fuserec")
 
 NAME = "language_pair"
 
-MERGEABLE = ("full", "last_layers", "biases", "lora", "adalora", "frozen")
+MERGEABLE = ("full", "last_layers", "biases", "lora", "adalora", "hira", "frozen")
 
 
 def fit_pairs(
