@@ -284,8 +284,8 @@ class _Bench:
         return np.asarray(self._accuracy("content", noisy, again, self.held.test)[PRIMARY])
 
     def _chosen(self, raw: np.ndarray, encoder: SentenceEncoder) -> _Choice:
-        """Return the whitening, and the scorer with the recency, that are best on some of validation."""
-        found = []
+        """Return the whitening and the scorer with the recency that are best together on some of validation."""
+        found: list[tuple[float, float | None, ItemFeatures, Content]] = []
         for exponent in EXPONENTS:
             whitening = Whitening.fit(raw, WhiteningConfig(exponent=exponent))
             features = replace(
@@ -297,13 +297,10 @@ class _Bench:
             )
             scorer = Content(Content.Config(sentence_share=1.0, text_sentence_share=1.0))
             fitted = scorer.fit(self.held.train, features, self.run)
-            found.append((self._on(self._some, features, fitted), exponent, features, fitted))
-        figure, exponent, features, best = max(found, key=lambda each: each[0])
-        for recency in RECENCIES:
-            other = best.retuned(recency=recency)
-            reached = self._on(self._some, features, other)
-            if reached > figure:
-                figure, best = reached, other
+            for recency in RECENCIES:
+                other = fitted.retuned(recency=recency)
+                found.append((self._on(self._some, features, other), exponent, features, other))
+        _, exponent, features, best = max(found, key=lambda each: each[0])
         return exponent, features, best
 
     def _on(self, queries: Holdout, features: ItemFeatures, scorer: Content) -> float:
