@@ -109,7 +109,7 @@ def tuned(
 ) -> tuple[Adapted, dict[str, float | None]]:
     """Tune by one method; return the encoder, and the seconds, processor seconds and megabytes it took."""
     from fuserec.neural.language.adapt import AdaptConfig, adapt
-    from fuserec.neural.language.adapt.adaptation import MERGED
+    from fuserec.neural.language.tuning_config import MERGED
 
     config = AdaptConfig.parse(table, "bench.tuning_methods")
     own = options

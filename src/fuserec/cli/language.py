@@ -150,12 +150,7 @@ def compress(
 
     check_destination(out)
     given = {"form": form, "layers": layers, "share": amount, "epochs": epochs}
-    told = _smaller(config, given, columns, student)
-    if told.form == "int8" and student is None and (data is not None or epochs):
-        raise RequestError(
-            "--form int8 teaches nothing, so --data and --epochs say nothing: leave them out, or choose --form layers "
-            "or pruned"
-        )
+    told = _smaller(config, given, columns, student, taught=data is not None)
     protocol = split_of(split, share)
     done = f"compressed and written to {out}"
     with (
@@ -178,13 +173,16 @@ def compress(
     screen.result(value, *([] if screen.json else [_compressed(value)]))
 
 
-def _smaller(path: Path | None, given: dict[str, Any], columns: str | None, student: str | None) -> Any:
+def _smaller(
+    path: Path | None, given: dict[str, Any], columns: str | None, student: str | None, taught: bool
+) -> Any:
     """Return the settings of a compression; ``--layers`` and ``--pruned`` name their form themselves.
 
     Raises
     ------
     RequestError
-        For a form beside a student, which is another model, and for an option of another form than the one asked for.
+        For a form beside a student, which is another model, for an option of another form than the one asked for, and
+        for lessons of a form that has none.
     """
     from fuserec.neural.language.adapt import CompressConfig
 
@@ -199,7 +197,13 @@ def _smaller(path: Path | None, given: dict[str, Any], columns: str | None, stud
             raise RequestError(
                 f"--{own} is for --form {own}, not for {values['form']}: leave one of them out"
             )
-    return CompressConfig.parse(values, _place(path, "models compress"))
+    told = CompressConfig.parse(values, _place(path, "models compress"))
+    if told.form == "int8" and student is None and (taught or given["epochs"]):
+        raise RequestError(
+            "--form int8 teaches nothing, so --data and --epochs say nothing: leave them out, or choose --form layers "
+            "or pruned"
+        )
+    return told
 
 
 def pair_teacher(folder: Path | None) -> tuple[PairScores | None, list[Seen]]:

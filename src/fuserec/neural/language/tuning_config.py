@@ -12,6 +12,9 @@ Method = Literal[
     "full", "last_layers", "biases", "lora", "adalora", "hira", "adapters", "prefix", "soft_prompt", "frozen"
 ]
 
+MERGED: tuple[Method, ...] = ("full", "last_layers", "biases", "lora", "adalora", "hira", "frozen")
+"""Methods that leave a model of the same shape, which other libraries load."""
+
 
 class TuningConfig(Settings):
     """What of a language model is trained."""

@@ -27,6 +27,7 @@ from fuserec.neural.language.adapt.tasks import PairsTask, WordsTask
 from fuserec.neural.language.augmentation import Augmentation, augmentation_of
 from fuserec.neural.language.backbone import open_backbone
 from fuserec.neural.language.tuning import merged, sizes, tune
+from fuserec.neural.language.tuning_config import MERGED
 from fuserec.neural.training import Plan, train
 
 if TYPE_CHECKING:
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("fuserec")
 
 NAME = "encoder"
-
-MERGED = ("full", "last_layers", "biases", "lora", "adalora", "hira", "frozen")
-"""Methods that leave a model of the same shape, which other libraries load."""
 
 
 @dataclass(frozen=True)

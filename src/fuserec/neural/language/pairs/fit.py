@@ -27,6 +27,7 @@ from fuserec.neural.language.pairs.self_training import PseudoPairs, self_traine
 from fuserec.neural.language.pairs.task import Pairing, PairTask, accuracy, best_threshold
 from fuserec.neural.language.pairs.text import Descriptions
 from fuserec.neural.language.tuning import merged, sizes, tune
+from fuserec.neural.language.tuning_config import MERGED
 from fuserec.neural.pacing import seconds_per_epoch
 from fuserec.neural.training import Plan, train
 from fuserec.numerics.hashing import reseed
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("fuserec")
 
 NAME = "language_pair"
-
-MERGEABLE = ("full", "last_layers", "biases", "lora", "adalora", "hira", "frozen")
 
 
 def fit_pairs(
@@ -237,7 +236,7 @@ def _kept(
 
 def kept_model(backbone: Backbone, config: LanguagePairConfig) -> Kept:
     """Return a tuned backbone as arrays and JSON, low-rank updates merged into its weights."""
-    joint, plain = joint_of(backbone), config.tuning.method in MERGEABLE
+    joint, plain = joint_of(backbone), config.tuning.method in MERGED
     backbone = merged(backbone)
     inner = backbone.model
     own = inner if plain else getattr(inner, "base_model", inner)
